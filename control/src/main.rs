@@ -1,0 +1,2 @@
+//! The Bifrons server.
+fn main() {}
