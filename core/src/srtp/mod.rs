@@ -1,1 +1,5 @@
-//! Not built yet.
+//! SRTP: profiles, key derivation and the scalar reference.
+
+pub mod profile;
+
+pub use profile::SrtpProfile;
