@@ -1,0 +1,4 @@
+//! Tests of the configuration, by subject.
+
+mod ini;
+mod jcfg;
