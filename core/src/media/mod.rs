@@ -1,1 +1,22 @@
-//! Not built yet.
+//! The plan language: the seam between plugins, control and shards (design §4).
+//!
+//! Everything a plugin may ask of the datapath is one of these values, and everything a shard
+//! tells a plugin is one of these facts. The types are plain data: no descriptors, no closures,
+//! no shared state, so a value can cross a ring, be logged, replayed by the simulator, or one day
+//! move a peer to another shard. Plans are deltas; a shard applies them between two packets.
+
+mod fact;
+mod id;
+mod line;
+mod message;
+mod plan;
+mod statistics;
+
+pub use fact::{DownReason, Fact, LayerKind};
+pub use id::{LineId, Mindex, PeerId, SinkId, SourceId};
+pub use line::{
+    LayerSsrc, Line, MediaKind, Payload, PeerSetup, PeerUpdate, Receive, Send, Transport,
+};
+pub use message::{QueryTicket, ShardCommand, ShardEvent};
+pub use plan::{Delay, LayerTarget, Plan, Route, RtcpRule, Selection, SourcePolicy, SwitchRule};
+pub use statistics::{LayerStatistics, LineStatistics, PeerStatistics, ShardCounters};

@@ -1,0 +1,119 @@
+//! What crosses the rings between control and a shard.
+//!
+//! Commands and state events are never lost: when a ring is full they wait in the sender's own
+//! bounded queue. Statistics are measures: latest wins.
+
+use super::{
+    DownReason, Fact, PeerId, PeerSetup, PeerStatistics, PeerUpdate, Plan, ShardCounters, SourceId,
+};
+use crate::ice::Candidate;
+use crate::srtp::SrtpProfile;
+
+/// Ties a statistics answer to its question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QueryTicket(pub u64);
+
+/// Control to shard.
+#[derive(Clone, Debug)]
+pub enum ShardCommand {
+    /// Brings a peer up.
+    Open(Box<PeerSetup>),
+    /// Renegotiates it.
+    Update {
+        /// Which peer.
+        peer: PeerId,
+        /// What changes.
+        update: Box<PeerUpdate>,
+    },
+    /// A trickled candidate of the peer.
+    Candidate {
+        /// Which peer.
+        peer: PeerId,
+        /// The candidate.
+        candidate: Box<Candidate>,
+    },
+    /// The peer will trickle no more.
+    EndOfCandidates {
+        /// Which peer.
+        peer: PeerId,
+    },
+    /// Ends a peer: close alert, keys gone, slot free after [`ShardEvent::Closed`].
+    Close {
+        /// Which peer.
+        peer: PeerId,
+    },
+    /// A plugin's plan, sent to the shard of its sink (routes) or source (the rest).
+    Plan(Plan),
+    /// Sent to a source's shard: another shard has sinks for it (or has no more of them).
+    Export {
+        /// The source.
+        source: SourceId,
+        /// The shard that wants one copy of each packet.
+        shard: u8,
+        /// Wants, or no longer.
+        on: bool,
+    },
+    /// Asks for a peer's statistics.
+    Query {
+        /// Repeated in the answer.
+        ticket: QueryTicket,
+        /// Which peer.
+        peer: PeerId,
+    },
+    /// Asks for the shard's counters.
+    Count,
+    /// Ends every peer with a close alert, then the shard.
+    Stop,
+}
+
+/// Shard to control.
+#[derive(Clone, Debug)]
+pub enum ShardEvent {
+    /// DTLS is done and keys are in place: `webrtcup`.
+    Up {
+        /// Which peer.
+        peer: PeerId,
+        /// The SRTP profile that was agreed on.
+        profile: SrtpProfile,
+    },
+    /// The peer ended by itself. Control answers with [`ShardCommand::Close`].
+    Down {
+        /// Which peer.
+        peer: PeerId,
+        /// Why.
+        reason: DownReason,
+    },
+    /// Nothing of the peer is left; its slot may be given away.
+    Closed {
+        /// Which peer.
+        peer: PeerId,
+    },
+    /// Something worth telling about a peer.
+    Fact {
+        /// Which peer.
+        peer: PeerId,
+        /// What.
+        fact: Fact,
+    },
+    /// Answer to [`ShardCommand::Query`]; `None` when there is no such peer.
+    Statistics {
+        /// From the question.
+        ticket: QueryTicket,
+        /// The snapshot.
+        statistics: Option<Box<PeerStatistics>>,
+    },
+    /// Answer to [`ShardCommand::Count`].
+    Counters {
+        /// Which shard.
+        shard: u8,
+        /// Its counters.
+        counters: ShardCounters,
+    },
+    /// The shard's loop ended; with a text if it was not asked to.
+    Stopped {
+        /// Which shard.
+        shard: u8,
+        /// What went wrong, if anything.
+        failure: Option<Box<str>>,
+    },
+}

@@ -1,0 +1,133 @@
+//! What a plugin may do to the world.
+
+use super::{HandleKey, OutgoingJsep, ReplyKey, Verdict};
+use crate::media::{PeerId, Plan};
+use serde_json::Value;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Ties a later answer to what was asked. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// Why an event was not delivered (plugin-api §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushError {
+    /// The session is gone (458).
+    NoSession,
+    /// The handle is gone, or its negotiation was stopped (459).
+    NoHandle,
+    /// The data is not an object (455).
+    NotAnObject,
+    /// The description could not be completed (465).
+    BadSdp,
+}
+
+impl PushError {
+    /// The Janus error code.
+    pub fn code(self) -> i32 {
+        match self {
+            PushError::NoSession => 458,
+            PushError::NoHandle => 459,
+            PushError::NotAnObject => 455,
+            PushError::BadSdp => 465,
+        }
+    }
+}
+
+/// Something to be kept on disk: written to a temporary file, synced, then renamed over `path`, so
+/// that a kill at any instant leaves the old content or the new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreRequest {
+    /// The plugin's own configuration file (`<configs folder>/<package>.jcfg`) if `None`.
+    pub path: Option<PathBuf>,
+    /// The whole content.
+    pub content: Vec<u8>,
+}
+
+/// What comes back for a [`Ticket`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// The delay is over.
+    Elapsed,
+    /// Addresses of a name, or why there are none.
+    Resolved(Result<Vec<IpAddr>, String>),
+    /// The file is on disk, or why not.
+    Stored(Result<(), String>),
+}
+
+/// The host's side of the contract. Calls about a handle that is gone do nothing.
+pub trait Host {
+    /// The current time; virtual in simulations. The same for the whole of one hook call.
+    fn now(&self) -> Instant;
+
+    /// Wall clock in microseconds since 1970, for file names and events.
+    fn wall_us(&self) -> u64;
+
+    /// A uniformly random number.
+    fn random(&mut self) -> u64;
+
+    /// Sends `event` with `plugindata.data = data`. With a `jsep` the host completes it (ICE,
+    /// DTLS, SSRCs, candidates) and brings up or updates the handle's PeerConnection at once.
+    /// `transaction` only for the one event that answers an asynchronous request.
+    fn push_event(
+        &mut self,
+        handle: HandleKey,
+        transaction: Option<&str>,
+        data: Value,
+        jsep: Option<OutgoingJsep>,
+    ) -> Result<(), PushError>;
+
+    /// Answers a request whose verdict was [`Verdict::Deferred`].
+    fn reply(&mut self, key: ReplyKey, verdict: Verdict);
+
+    /// Hands a plan to the shards. About a peer that is gone: nothing happens.
+    fn plan(&mut self, plan: Plan);
+
+    /// The handle's PeerConnection, from its negotiation to its end.
+    fn peer(&self, handle: HandleKey) -> Option<PeerId>;
+
+    /// Whether the handle's PeerConnection is up (keys agreed).
+    fn is_up(&self, handle: HandleKey) -> bool;
+
+    /// Ends the handle's PeerConnection; `hangup_media` follows if negotiation had begun. The
+    /// handle stays.
+    fn close_pc(&mut self, handle: HandleKey);
+
+    /// Detaches the handle; `destroy_session` follows and the client gets `detached`.
+    fn end_session(&mut self, handle: HandleKey);
+
+    /// Whether any event handler listens: ask before building an event.
+    fn events_enabled(&self) -> bool;
+
+    /// Hands an event of type "plugin" to the event handlers.
+    fn notify_event(&mut self, handle: Option<HandleKey>, body: Value);
+
+    /// Whether signed tokens are in use.
+    fn auth_is_signed(&self) -> bool;
+
+    /// Whether `token` is valid, unexpired, of this plugin's realm, and grants `descriptor`.
+    fn auth_signature_contains(&self, package: &str, token: &str, descriptor: &str) -> bool;
+
+    /// Answers [`Answer::Elapsed`] after `delay`.
+    fn after(&mut self, delay: Duration) -> Ticket;
+
+    /// Answers [`Answer::Resolved`].
+    fn resolve(&mut self, name: &str) -> Ticket;
+
+    /// Answers [`Answer::Stored`]; `None` at once when there is nowhere to store (no
+    /// configuration folder).
+    fn store(&mut self, request: StoreRequest) -> Option<Ticket>;
+}
+
+/// Conveniences over [`Host`].
+pub trait HostExt: Host {
+    /// Sends an event that answers nothing and carries no description.
+    fn notify(&mut self, handle: HandleKey, data: Value) {
+        // The handle may have gone between two events of one request: nothing to do then.
+        let _ = self.push_event(handle, None, data, None);
+    }
+}
+
+impl<H: Host + ?Sized> HostExt for H {}
