@@ -8,8 +8,12 @@ use super::ufrag::{PeerTag, Ufrag, encode_triple};
 pub(super) const ICE_CHARS: &[u8; 64] =
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Longest ufrag or password accepted from a peer, in bytes (RFC 8839 §5.4).
-pub const MAX_CREDENTIAL: usize = 256;
+/// Longest password accepted from a peer, in bytes (RFC 8839 §5.4).
+pub const MAX_PWD: usize = 256;
+
+/// Longest ufrag accepted from a peer, in bytes. RFC 8839 §5.4 allows 256, but the ICE engine puts
+/// `theirs:ours` into a USERNAME of at most 128; known stacks use 4 to 32.
+pub const MAX_UFRAG: usize = 112;
 
 /// Random bytes one pair of credentials takes: 24 bits for the ufrag, 144 for the password.
 pub const CREDENTIAL_RANDOM: usize = 21;
@@ -29,8 +33,8 @@ pub enum CredentialsError {
     /// The ufrag or the password is empty.
     #[error("empty ICE ufrag or password")]
     Empty,
-    /// The ufrag or the password is longer than [`MAX_CREDENTIAL`].
-    #[error("ICE ufrag or password longer than 256 bytes")]
+    /// The ufrag is longer than [`MAX_UFRAG`] or the password longer than [`MAX_PWD`].
+    #[error("ICE ufrag or password too long")]
     TooLong,
     /// A byte that is not visible ASCII, or a `:` in the ufrag, which ends it in a STUN USERNAME.
     #[error("character not allowed in an ICE ufrag or password")]
@@ -60,11 +64,11 @@ impl Credentials {
     /// # Errors
     /// Says which rule the text broke.
     pub fn remote(ufrag: &str, pwd: &str) -> Result<Self, CredentialsError> {
-        for text in [ufrag, pwd] {
+        for (text, max) in [(ufrag, MAX_UFRAG), (pwd, MAX_PWD)] {
             if text.is_empty() {
                 return Err(CredentialsError::Empty);
             }
-            if text.len() > MAX_CREDENTIAL {
+            if text.len() > max {
                 return Err(CredentialsError::TooLong);
             }
             if !text.bytes().all(|b| b.is_ascii_graphic()) {
@@ -107,7 +111,10 @@ mod tests {
 
     #[test]
     fn remote_credentials_are_bounded() {
-        let long = "x".repeat(MAX_CREDENTIAL + 1);
+        let long = "x".repeat(MAX_PWD + 1);
+        let long_ufrag = &long[..=MAX_UFRAG];
+        assert_eq!(Credentials::remote(long_ufrag, "pw"), Err(CredentialsError::TooLong));
+        assert!(Credentials::remote(&long[..MAX_UFRAG], &long[..MAX_PWD]).is_ok());
         assert_eq!(Credentials::remote("", "pw"), Err(CredentialsError::Empty));
         assert_eq!(Credentials::remote("abcd", &long), Err(CredentialsError::TooLong));
         assert_eq!(Credentials::remote("ab:d", "pw"), Err(CredentialsError::BadCharacter));
