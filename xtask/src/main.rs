@@ -1,2 +1,104 @@
-//! Not built yet.
-fn main() {}
+//! The project's own commands, reached as `cargo xtask …`.
+//!
+//! `run` shows the appliance, `test` proves it, and the rest are single parts of `test` or longer
+//! versions of them. Each command installs what it misses, says what it is doing, and ends with a
+//! sentence a person can act on when it cannot go on. Nothing here is part of the product.
+
+mod browser_tests;
+mod checks;
+mod clients;
+mod command;
+mod debian;
+mod fuzzing;
+mod measure;
+mod serve;
+mod tally;
+mod tree;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::process::ExitCode;
+use tally::Tally;
+use tree::Tree;
+
+/// The one line a failed command ends with.
+pub(crate) type Outcome<T> = Result<T, String>;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Run, test and measure Bifrons")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the appliance, start it with no configuration and print the demo's address
+    Run(serve::RunOptions),
+    /// Everything continuous integration runs; or one part of it
+    Test {
+        /// The part to run; all of them when left out
+        part: Option<Part>,
+        /// What to hand to the end-to-end runner, after `--`
+        #[arg(last = true)]
+        rest: Vec<String>,
+    },
+    /// Fuzz one target, or each for a minute
+    Fuzz(fuzzing::FuzzOptions),
+    /// Run the numbered checklists against a server of choice
+    Conform(measure::ConformOptions),
+    /// Look for failing seeds in the simulator
+    Simulate(measure::SimulateOptions),
+    /// Measure, side by side with another server
+    Bench(measure::BenchOptions),
+}
+
+/// The parts of `cargo xtask test`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Format, clippy, documentation, licences
+    Lint,
+    /// Unit and behaviour tests of every crate
+    Unit,
+    /// Real browsers and clients against the built appliance
+    E2e,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match Tree::find().and_then(|tree| obey(&tree, arguments.command)) {
+        Ok(code) => code,
+        Err(sentence) => {
+            eprintln!("\nxtask: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn obey(tree: &Tree, command: Command) -> Outcome<ExitCode> {
+    match command {
+        Command::Run(options) => serve::run(tree, &options),
+        Command::Test { part, rest } => test(tree, part, &rest),
+        Command::Fuzz(options) => fuzzing::run(tree, &options),
+        Command::Conform(options) => measure::conform(tree, &options),
+        Command::Simulate(options) => measure::simulate(tree, &options),
+        Command::Bench(options) => measure::bench(tree, &options),
+    }
+}
+
+/// Runs the chosen parts to their end, whatever fails on the way, and prints the sum last.
+fn test(tree: &Tree, part: Option<Part>, rest: &[String]) -> Outcome<ExitCode> {
+    let wanted = |candidate| part.is_none_or(|chosen| chosen == candidate);
+    let mut tally = Tally::new();
+    debian::ensure(debian::BUILD)?;
+    if wanted(Part::Lint) {
+        checks::lint(tree, &mut tally);
+    }
+    if wanted(Part::Unit) {
+        checks::unit(tree, &mut tally);
+    }
+    // Joins the whole once the appliance serves its first browser.
+    if part == Some(Part::E2e) {
+        browser_tests::run(tree, rest, &mut tally)?;
+    }
+    Ok(tally.report())
+}

@@ -1,0 +1,84 @@
+//! `cargo xtask test e2e`: real browsers and clients against the built appliance.
+//!
+//! The runner itself is `xtask/e2e/run.mjs`; here it gets what it needs and its count is read.
+
+use crate::command::Invocation;
+use crate::tally::Tally;
+use crate::tree::Tree;
+use crate::{Outcome, clients, debian, serve};
+
+/// The Python client, at the version the scenarios were written against.
+const AIORTC: &str = "aiortc==1.16.0";
+
+/// Prepares everything the scenarios use, runs them, adds their count to `tally`.
+///
+/// `rest` goes to the runner: `--server janus`, `--only PATTERN`, `--browsers chromium`, ….
+pub(crate) fn run(tree: &Tree, rest: &[String], tally: &mut Tally) -> Outcome<()> {
+    debian::ensure(debian::BROWSERS)?;
+    let against_janus = rest.windows(2).any(|pair| pair == ["--server", "janus"]);
+    if against_janus {
+        debian::ensure(debian::STOCK_JANUS)?;
+    }
+    clients::place_scripts(tree)?;
+    let python = python(tree)?;
+    let mut runner = Invocation::new("node", "run.mjs").within(&tree.e2e());
+    if !against_janus {
+        serve::build(tree, "ci")?;
+        runner = runner.arg("--binary").arg(tree.appliance("ci"));
+    }
+    runner = runner.arg("--demos").arg(tree.demos()).arg("--python").arg(python);
+    for word in rest {
+        runner = runner.arg(word);
+    }
+    let mut count = None;
+    let held = runner.run_lines("end-to-end scenarios", |line| {
+        count = runner_result(line).or(count);
+    })?;
+    let (passed, failed) = count.unwrap_or((0, 1));
+    tally.add("end to end", passed, if held { failed } else { failed.max(1) });
+    Ok(())
+}
+
+/// A Python with aiortc, in an environment of its own below the build folder.
+fn python(tree: &Tree) -> Outcome<std::path::PathBuf> {
+    let folder = tree.target.join("aiortc");
+    let python = folder.join("bin").join("python3");
+    let check =
+        format!("import aiortc, sys; sys.exit('aiortc=='+aiortc.__version__ != '{AIORTC}')");
+    if Invocation::new(&python.to_string_lossy(), "-c").arg(&check).holds() {
+        return Ok(python);
+    }
+    let made = Invocation::new("python3", "-m venv").arg(&folder).run("making a Python folder")?;
+    let fetched = made
+        && Invocation::new(&python.to_string_lossy(), "-m pip install --quiet --only-binary :all:")
+            .arg(AIORTC)
+            .arg("aiohttp")
+            .run("fetching aiortc from PyPI")?;
+    if fetched {
+        return Ok(python);
+    }
+    Err("the Python client could not be installed (the message is above); check that this \
+         machine reaches PyPI and try again"
+        .to_owned())
+}
+
+/// Reads the runner's last line, `end to end: 7 passed, 1 failed`.
+fn runner_result(line: &str) -> Option<(u64, u64)> {
+    let counts = line.strip_prefix("end to end: ")?;
+    let (passed, failed) = counts.split_once(", ")?;
+    Some((
+        passed.strip_suffix(" passed")?.parse().ok()?,
+        failed.trim_end().strip_suffix(" failed")?.parse().ok()?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runner_result;
+
+    #[test]
+    fn reads_the_runner_result_line() {
+        assert_eq!(runner_result("end to end: 7 passed, 1 failed"), Some((7, 1)));
+        assert_eq!(runner_result("ok   echotest over ws in chromium"), None);
+    }
+}

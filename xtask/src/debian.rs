@@ -1,0 +1,138 @@
+//! The Debian packages a command needs: looks for what they bring, installs what is missing.
+//!
+//! What counts is the program or header, not the package's name, so that a Node.js or a Python
+//! from elsewhere is as good as Debian's.
+
+use crate::Outcome;
+use crate::command::{Invocation, on_path};
+use std::path::Path;
+
+/// How to see that a package's content is there.
+#[derive(Clone, Copy)]
+enum Probe {
+    /// An executable on the search path.
+    Program(&'static str),
+    /// A file at a fixed place.
+    File(&'static str),
+    /// A library that `pkg-config` knows.
+    Library(&'static str),
+    /// A module that `python3` can import.
+    Python(&'static str),
+}
+
+/// One package and what it is needed for.
+#[derive(Clone, Copy)]
+pub(crate) struct Package {
+    name: &'static str,
+    probe: Probe,
+}
+
+const fn program(name: &'static str, file: &'static str) -> Package {
+    Package { name, probe: Probe::Program(file) }
+}
+
+/// To compile the workspace.
+pub(crate) const BUILD: &[Package] = &[
+    program("gcc", "cc"),
+    program("g++", "c++"),
+    program("make", "make"),
+    program("cmake", "cmake"),
+    program("pkg-config", "pkg-config"),
+    Package { name: "libssl-dev", probe: Probe::Library("openssl") },
+];
+
+/// To fetch the client scripts that the demo page loads.
+pub(crate) const CLIENTS: &[Package] = &[program("nodejs", "node"), program("npm", "npm")];
+
+/// To run browsers and other real clients against the appliance.
+pub(crate) const BROWSERS: &[Package] = &[
+    program("nodejs", "node"),
+    program("npm", "npm"),
+    program("chromium", "chromium"),
+    program("firefox-esr", "firefox-esr"),
+    program("iproute2", "ip"),
+    program("util-linux", "unshare"),
+    Package { name: "python3-venv", probe: Probe::Python("ensurepip") },
+    Package {
+        name: "fonts-dejavu-core",
+        probe: Probe::File("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"),
+    },
+    Package {
+        name: "janus-demos",
+        probe: Probe::File("/usr/share/janus/demos/mvideoroomtest.html"),
+    },
+];
+
+/// To compare with a stock Janus.
+pub(crate) const STOCK_JANUS: &[Package] = &[program("janus", "janus")];
+
+impl Package {
+    fn present(&self) -> bool {
+        match self.probe {
+            Probe::Program(file) => on_path(file),
+            Probe::File(path) => Path::new(path).is_file(),
+            Probe::Library(name) => Invocation::new("pkg-config", "--exists").arg(name).holds(),
+            Probe::Python(module) => {
+                Invocation::new("python3", "-c").arg(format!("import {module}")).holds()
+            }
+        }
+    }
+}
+
+/// Makes sure `packages` are there, installing the missing ones when we may.
+pub(crate) fn ensure(packages: &[Package]) -> Outcome<()> {
+    let missing = names(packages);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !on_path("apt-get") {
+        return Err(format!(
+            "this machine lacks {missing} (Debian's package names) and has no apt-get; \
+             install them with your own package tool and try again"
+        ));
+    }
+    if !is_root() {
+        return Err(format!(
+            "some packages are missing; install them with\n\n    \
+             sudo apt-get update && sudo apt-get install -y {missing}\n\nand try again"
+        ));
+    }
+    install(&missing)?;
+    let left = names(packages);
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(format!("apt-get reported success, yet what {left} should bring is still not found"))
+}
+
+/// The missing packages' names, with spaces between.
+fn names(packages: &[Package]) -> String {
+    let missing: Vec<_> =
+        packages.iter().filter(|package| !package.present()).map(|package| package.name).collect();
+    missing.join(" ")
+}
+
+fn install(missing: &str) -> Outcome<()> {
+    let wait = "-o DPkg::Lock::Timeout=300";
+    let update = Invocation::new("apt-get", &format!("{wait} -qq update"));
+    update.run("refreshing the package lists")?;
+    let arguments = format!("{wait} -q install -y --no-install-recommends {missing}");
+    let done = Invocation::new("apt-get", &arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .run(&format!("installing {missing}"))?;
+    if done {
+        return Ok(());
+    }
+    Err(format!("apt-get could not install {missing}; its message is above"))
+}
+
+/// Whether we run as root, from the kernel's own account of this process.
+pub(crate) fn is_root() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("Uid:"))
+            .and_then(|ids| ids.split_whitespace().nth(1))
+            == Some("0")
+    })
+}
