@@ -1,0 +1,90 @@
+//! The sockets of one engine, by number.
+
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::{AsRawFd, RawFd};
+
+use crate::udp;
+
+/// Sockets an engine can hold; also the size of the ring's file table.
+pub(crate) const MAX_SOCKETS: usize = 1024;
+
+#[derive(Debug)]
+struct Entry {
+    socket: UdpSocket,
+    /// Trains may leave here; cleared when the device turned out not to take them.
+    trains: bool,
+    /// The last overflow count the kernel gave.
+    overflow: u32,
+}
+
+/// Numbered slots; a number is free again once its socket is removed.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    slots: Vec<Option<Entry>>,
+    gso: bool,
+    gro: bool,
+}
+
+impl Sockets {
+    pub(crate) fn new(capabilities: udp::UdpCapabilities) -> Self {
+        Self { slots: Vec::new(), gso: capabilities.gso, gro: capabilities.gro }
+    }
+
+    /// Takes a socket, sets what the engine relies on, returns its number.
+    pub(crate) fn insert(&mut self, socket: UdpSocket) -> io::Result<u16> {
+        // GRO has to match the buffers. A kernel too old to know the option has it off.
+        let set = udp::set_gro(&socket, self.gro);
+        if self.gro {
+            set?;
+        }
+        // Only a measure hangs on it.
+        let _ = udp::report_overflow(&socket);
+        let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+        let number = u16::try_from(free).ok().filter(|_| free < MAX_SOCKETS);
+        let number = number.ok_or_else(|| io::Error::other("1024 sockets are attached"))?;
+        let entry = Entry { socket, trains: self.gso, overflow: 0 };
+        match self.slots.get_mut(free) {
+            Some(slot) => *slot = Some(entry),
+            None => self.slots.push(Some(entry)),
+        }
+        Ok(number)
+    }
+
+    /// Closes a socket; false if there is none of that number.
+    pub(crate) fn remove(&mut self, number: u16) -> bool {
+        self.slots.get_mut(usize::from(number)).and_then(Option::take).is_some()
+    }
+
+    pub(crate) fn fd(&self, number: u16) -> Option<RawFd> {
+        Some(self.get(number)?.socket.as_raw_fd())
+    }
+
+    /// Whether a train may leave `number` whole.
+    pub(crate) fn takes_trains(&self, number: u16) -> bool {
+        self.get(number).is_some_and(|entry| entry.trains)
+    }
+
+    /// Remembers that the device behind `number` does not segment.
+    pub(crate) fn refuse_trains(&mut self, number: u16) {
+        if let Some(entry) = self.get_mut(number) {
+            entry.trains = false;
+        }
+    }
+
+    /// Takes note of the kernel's overflow count and returns the datagrams lost since the last.
+    pub(crate) fn lost(&mut self, number: u16, overflow: Option<u32>) -> u32 {
+        let Some((entry, now)) = self.get_mut(number).zip(overflow) else { return 0 };
+        let lost = now.wrapping_sub(entry.overflow);
+        entry.overflow = now;
+        lost
+    }
+
+    fn get(&self, number: u16) -> Option<&Entry> {
+        self.slots.get(usize::from(number))?.as_ref()
+    }
+
+    fn get_mut(&mut self, number: u16) -> Option<&mut Entry> {
+        self.slots.get_mut(usize::from(number))?.as_mut()
+    }
+}
