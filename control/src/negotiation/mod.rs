@@ -1,0 +1,85 @@
+//! Between JSEP and the media plan: what the dispatcher asks of the WebRTC side.
+//!
+//! The dispatcher knows sessions, handles and plugins; it does not know SDP, ICE or shards. All of
+//! that stands behind [`Negotiator`], one object for the whole server, addressed by handle. Every
+//! call returns at once: an answer is built without asking a shard (design §4), and what shards
+//! notice comes back later as [`PeerEvent`]s through `Core::peer_event`.
+
+use bifrons_core::api::{ApiError, JsepRequest};
+use bifrons_core::media::{DownReason, Fact, MediaKind, Mindex, PeerId, Plan};
+use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
+use serde_json::Value;
+use std::time::Instant;
+
+/// What happened to a handle's PeerConnection, seen from the shards.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PeerEvent {
+    /// Keys are agreed: once per PeerConnection, never for a renegotiation.
+    Up(PeerId),
+    /// It is gone, for a reason that did not come from the dispatcher.
+    Down(DownReason),
+    /// A shard noticed something.
+    Fact(Fact),
+    /// A candidate of ours, with the mid of the first line; `None` ends them.
+    Candidate(Option<(String, String)>),
+}
+
+/// The WebRTC side of all handles. A handle that was never named has no PeerConnection.
+pub trait Negotiator {
+    /// Takes a client's offer or answer, before the plugin sees the message. An error refuses the
+    /// whole request and leaves the PeerConnection as it was (core-api §4.1 has the codes).
+    fn apply_remote(
+        &mut self,
+        handle: HandleKey,
+        jsep: &JsepRequest,
+        now: Instant,
+    ) -> Result<Jsep, ApiError>;
+
+    /// Completes what a plugin answers or offers, brings the PeerConnection up or updates it, and
+    /// returns the `jsep` object for the client (core-api §4.3).
+    fn complete_local(
+        &mut self,
+        handle: HandleKey,
+        jsep: OutgoingJsep,
+        now: Instant,
+    ) -> Result<Value, String>;
+
+    /// Whether an offer/answer exchange is complete, so that candidates can be used. Until then
+    /// they wait with the dispatcher.
+    fn accepts_candidates(&self, handle: HandleKey) -> bool;
+
+    /// The mid of the PeerConnection's first line: candidates of other lines do not matter, since
+    /// everything is bundled.
+    fn first_mid(&self, handle: HandleKey) -> Option<&str>;
+
+    /// A candidate of the client for the first line; never empty. What cannot be read is ignored.
+    fn candidate(&mut self, handle: HandleKey, line: &str);
+
+    /// The client has no more candidates.
+    fn end_of_candidates(&mut self, handle: HandleKey);
+
+    /// The PeerConnection, from its negotiation to its end.
+    fn peer(&self, handle: HandleKey) -> Option<PeerId>;
+
+    /// Whether negotiation began and the PeerConnection has not ended.
+    fn has_pc(&self, handle: HandleKey) -> bool;
+
+    /// Whether keys are agreed.
+    fn is_up(&self, handle: HandleKey) -> bool;
+
+    /// Mid and kind of a line, for events.
+    fn line(&self, handle: HandleKey, mindex: Mindex) -> Option<(&str, MediaKind)>;
+
+    /// Ends the PeerConnection, with a close alert if it was up; true if there was one. No
+    /// [`PeerEvent::Down`] follows.
+    fn hangup(&mut self, handle: HandleKey, reason: DownReason) -> bool;
+
+    /// The handle is gone: as [`Negotiator::hangup`], and nothing about it is kept.
+    fn forget(&mut self, handle: HandleKey);
+
+    /// Hands a plugin's plan to the shards.
+    fn plan(&mut self, plan: Plan);
+
+    /// What `handle_info` of the Admin API shows of the PeerConnection: an object.
+    fn describe(&self, handle: HandleKey) -> Value;
+}
