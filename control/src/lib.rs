@@ -1,1 +1,6 @@
-//! Not built yet.
+//! The Bifrons server: transports, sessions, negotiation and plugins on one control thread.
+
+pub mod auth;
+pub mod dispatch;
+pub mod negotiation;
+pub mod session;

@@ -1,16 +1,8 @@
 //! The `jsep` object of a `message` (core-api §4.1).
 
 use super::{ApiError, ErrorCode, Expect, optional, required};
+use crate::plugin::JsepKind;
 use serde_json::{Map, Value};
-
-/// Offer or answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JsepKind {
-    /// `offer`.
-    Offer,
-    /// `answer`.
-    Answer,
-}
 
 /// In which order the rids of a simulcast offer stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

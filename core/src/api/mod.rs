@@ -22,7 +22,7 @@ mod trickle;
 pub use envelope::{Envelope, HandleField};
 pub use error::{ApiError, ErrorCode};
 pub use field::{Expect, FieldError, optional, required};
-pub use jsep::{JsepKind, JsepRequest, RidOrder, SvcEntry};
+pub use jsep::{JsepRequest, RidOrder, SvcEntry};
 pub use json::Style;
 pub use trickle::{Candidate, Trickle};
 

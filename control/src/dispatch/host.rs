@@ -1,0 +1,158 @@
+//! The host's side of the plugin contract.
+
+use super::{Core, Deed, Errand, MAX_TIMERS};
+use crate::auth::Tokens;
+use bifrons_core::api::event;
+use bifrons_core::media::{DownReason, PeerId, Plan};
+use bifrons_core::plugin::{
+    HandleKey, Host, OutgoingJsep, PushError, ReplyKey, StoreRequest, Ticket, Verdict,
+};
+use serde_json::Value;
+use std::cmp::Reverse;
+use std::time::{Duration, Instant};
+
+/// The dispatcher as one plugin sees it during one hook.
+pub(super) struct View<'a> {
+    pub(super) core: &'a mut Core,
+    /// The plugin whose hook runs.
+    pub(super) plugin: usize,
+}
+
+impl View<'_> {
+    /// A ticket whose answer goes to this plugin.
+    fn ticket(&mut self) -> Ticket {
+        let ticket = Ticket(self.core.fresh());
+        self.core.tickets.insert(ticket, self.plugin);
+        ticket
+    }
+}
+
+impl Host for View<'_> {
+    fn now(&self) -> Instant {
+        self.core.now.at
+    }
+
+    fn wall_us(&self) -> u64 {
+        self.core.now.wall_us
+    }
+
+    fn random(&mut self) -> u64 {
+        (self.core.random)()
+    }
+
+    fn push_event(
+        &mut self,
+        handle: HandleKey,
+        transaction: Option<&str>,
+        data: Value,
+        jsep: Option<OutgoingJsep>,
+    ) -> Result<(), PushError> {
+        let core = &mut *self.core;
+        if core.sessions.find(handle).is_none() {
+            return Err(PushError::NoHandle);
+        }
+        if !data.is_object() {
+            return Err(PushError::NotAnObject);
+        }
+        let jsep = match jsep {
+            Some(jsep) => {
+                let completed = core.negotiator.complete_local(handle, jsep, core.now.at);
+                Some(completed.map_err(|_| PushError::BadSdp)?)
+            }
+            None => None,
+        };
+        let answered = jsep.is_some();
+        let Some((session, from)) = core.sessions.find(handle) else {
+            return Err(PushError::NoHandle);
+        };
+        let (owner, session_id) = (session.owner, session.id);
+        let plugin = core.package_of(from.plugin);
+        let message =
+            event::plugin_event(core.sender(session, from), transaction, plugin, data, jsep);
+        core.emit(owner, session_id, message);
+        if answered {
+            core.apply_early(handle);
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, key: ReplyKey, verdict: Verdict) {
+        self.core.reply_deferred(key, verdict);
+    }
+
+    fn plan(&mut self, plan: Plan) {
+        self.core.negotiator.plan(plan);
+    }
+
+    fn peer(&self, handle: HandleKey) -> Option<PeerId> {
+        self.core.negotiator.peer(handle)
+    }
+
+    fn is_up(&self, handle: HandleKey) -> bool {
+        self.core.negotiator.is_up(handle)
+    }
+
+    fn close_pc(&mut self, handle: HandleKey) {
+        self.core.hang_up(handle, DownReason::ClosePc);
+    }
+
+    fn end_session(&mut self, handle: HandleKey) {
+        self.core.deeds.push_back(Deed::End(handle));
+    }
+
+    fn events_enabled(&self) -> bool {
+        self.core.settings.events_enabled
+    }
+
+    fn notify_event(&mut self, handle: Option<HandleKey>, body: Value) {
+        let core = &mut *self.core;
+        if !core.settings.events_enabled {
+            return;
+        }
+        let about = handle
+            .and_then(|key| core.sessions.find(key))
+            .map(|(session, handle)| (session.id, handle.id, handle.opaque_id.clone()));
+        let package = core.package_of(self.plugin);
+        core.errands.push_back(Errand::Notify { package, about, body });
+    }
+
+    fn auth_is_signed(&self) -> bool {
+        matches!(self.core.authority.tokens(), Tokens::Signed(_))
+    }
+
+    fn auth_signature_contains(&self, package: &str, token: &str, descriptor: &str) -> bool {
+        match self.core.authority.tokens() {
+            Tokens::Signed(signed) => {
+                signed.contains(token, package, descriptor, self.core.unix_s())
+            }
+            Tokens::Off | Tokens::Stored(_) => false,
+        }
+    }
+
+    fn after(&mut self, delay: Duration) -> Ticket {
+        let ticket = self.ticket();
+        let core = &mut *self.core;
+        // Past the bound a timer fires at once rather than never: its owner is not left waiting.
+        let full = core.timers.len() >= MAX_TIMERS;
+        core.counters.timers_refused += u64::from(full);
+        let delay = if full { Duration::ZERO } else { delay };
+        core.timers.push(Reverse((core.now.at + delay, ticket)));
+        ticket
+    }
+
+    fn resolve(&mut self, name: &str) -> Ticket {
+        let ticket = self.ticket();
+        self.core.errands.push_back(Errand::Resolve { ticket, name: name.to_owned() });
+        ticket
+    }
+
+    fn store(&mut self, request: StoreRequest) -> Option<Ticket> {
+        if request.path.is_none() && !self.core.facts.has_configs_folder {
+            return None;
+        }
+        let ticket = self.ticket();
+        let package = self.core.package_of(self.plugin);
+        self.core.errands.push_back(Errand::Store { ticket, package, request });
+        Some(ticket)
+    }
+}

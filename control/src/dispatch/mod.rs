@@ -1,0 +1,268 @@
+//! The dispatcher: every Janus API request, from its envelope to its reply.
+//!
+//! [`Core`] is plain single-threaded state without sockets, clock or randomness of its own: a
+//! request, the time and the facts of the shards go in; replies, events and errands come out of
+//! [`Core::take_outgoing`] and [`Core::take_errands`]. Transports and tests drive it alike.
+//!
+//! Checks run in the order of core-api §2. Plugins are called one at a time; what a hook asks for
+//! that would call another hook (closing a PeerConnection, ending a handle) is noted as a [`Deed`]
+//! and done when the hook has returned, so no hook ever runs inside another. Events that a plugin
+//! pushes while a request is served are held back until that request's own reply is out.
+//!
+//! Bounds: see [`crate::session`] for the tables; [`MAX_DEFERRED`] unanswered deferred requests;
+//! [`MAX_TIMERS`] plugin timers. What is refused is counted in [`Counters`].
+
+mod deliver;
+mod host;
+mod info;
+mod lifetime;
+mod message;
+mod operator;
+mod outgoing;
+mod peer;
+mod request;
+#[cfg(test)]
+mod tests;
+mod trickle;
+
+pub use info::{ModuleKind, ServerFacts};
+pub use outgoing::{ConnectionId, Errand, Origin, Outgoing, Owner, SessionEnd, TransportId};
+
+use crate::auth::Authority;
+use crate::negotiation::Negotiator;
+use crate::session::Sessions;
+use bifrons_core::config::Tree;
+use bifrons_core::media::DownReason;
+use bifrons_core::plugin::{About, HandleKey, Host, Plugin, ReplyKey, Ticket};
+use serde_json::{Map, Value};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// Most requests whose plugin said "deferred" and has not answered yet.
+pub const MAX_DEFERRED: usize = 4096;
+
+/// Most plugin timers running at a time.
+pub const MAX_TIMERS: usize = 1 << 18;
+
+/// How often sessions are looked through for those that expired (core-api §7).
+pub const SWEEP_PERIOD: Duration = Duration::from_secs(2);
+
+/// The time, as the driver sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Monotonic.
+    pub at: Instant,
+    /// Wall clock in microseconds since 1970.
+    pub wall_us: u64,
+}
+
+/// What the configuration says to the dispatcher.
+#[derive(Clone, Debug)]
+pub struct CoreSettings {
+    /// `session_timeout`; zero = sessions never expire.
+    pub session_timeout: Duration,
+    /// `reclaim_session_timeout`; zero = a session ends with its connection.
+    pub reclaim_timeout: Duration,
+    /// `candidates_timeout`.
+    pub candidates_timeout: Duration,
+    /// `no_media_timer`, shown in `media` events.
+    pub no_media_timer_s: u32,
+    /// `opaqueid_in_api`.
+    pub opaque_id_in_api: bool,
+    /// `events.broadcast`, with at least one handler.
+    pub events_enabled: bool,
+}
+
+impl Default for CoreSettings {
+    fn default() -> Self {
+        CoreSettings {
+            session_timeout: Duration::from_secs(60),
+            reclaim_timeout: Duration::ZERO,
+            candidates_timeout: Duration::from_secs(45),
+            no_media_timer_s: 1,
+            opaque_id_in_api: false,
+            events_enabled: false,
+        }
+    }
+}
+
+/// What was refused or dropped because a bound was reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Requests read, sound or not.
+    pub requests: u64,
+    /// Requests answered with an error.
+    pub errors: u64,
+    /// `create` refused because the session table is full.
+    pub sessions_refused: u64,
+    /// `attach` refused because the session has too many handles.
+    pub handles_refused: u64,
+    /// Early candidates dropped, because too many or too old.
+    pub early_dropped: u64,
+    /// Deferred requests refused because too many are open.
+    pub deferred_refused: u64,
+    /// Plugin timers that fire at once because too many run.
+    pub timers_refused: u64,
+}
+
+/// What a new dispatcher is made of.
+pub struct Parts {
+    /// From the configuration.
+    pub settings: CoreSettings,
+    /// Secrets and tokens.
+    pub authority: Authority,
+    /// What `info` says.
+    pub facts: ServerFacts,
+    /// The WebRTC side.
+    pub negotiator: Box<dyn Negotiator>,
+    /// Uniformly random words, unpredictable in production: ids come from it.
+    pub random: Box<dyn FnMut() -> u64>,
+    /// The time of creation.
+    pub now: Moment,
+}
+
+/// A registered plugin; `plugin` is away while one of its hooks runs.
+struct Slot {
+    about: About,
+    plugin: Option<Box<dyn Plugin>>,
+}
+
+/// Something a hook asked for that calls hooks itself.
+enum Deed {
+    /// A PeerConnection was closed: tell plugin and client.
+    HungUp(HandleKey, DownReason),
+    /// A plugin ended a handle.
+    End(HandleKey),
+}
+
+/// A request whose reply is still owed.
+struct Pending {
+    origin: Origin,
+    session_id: u64,
+    handle: HandleKey,
+    transaction: String,
+}
+
+/// Sessions, handles and plugins of one server.
+pub struct Core {
+    settings: CoreSettings,
+    authority: Authority,
+    facts: ServerFacts,
+    modules: HashMap<ModuleKind, Map<String, Value>>,
+    negotiator: Box<dyn Negotiator>,
+    random: Box<dyn FnMut() -> u64>,
+    now: Moment,
+    accepting: bool,
+    sessions: Sessions,
+    plugins: Vec<Slot>,
+    outgoing: VecDeque<Outgoing>,
+    held: Option<Vec<Outgoing>>,
+    errands: VecDeque<Errand>,
+    deeds: VecDeque<Deed>,
+    pending: HashMap<ReplyKey, Pending>,
+    tickets: HashMap<Ticket, usize>,
+    timers: BinaryHeap<Reverse<(Instant, Ticket)>>,
+    next_sweep: Instant,
+    next_name: u64,
+    counters: Counters,
+}
+
+impl Core {
+    /// A server without plugins.
+    pub fn new(parts: Parts) -> Self {
+        Core {
+            settings: parts.settings,
+            authority: parts.authority,
+            facts: parts.facts,
+            modules: HashMap::new(),
+            negotiator: parts.negotiator,
+            random: parts.random,
+            now: parts.now,
+            accepting: true,
+            sessions: Sessions::default(),
+            plugins: Vec::new(),
+            outgoing: VecDeque::new(),
+            held: None,
+            errands: VecDeque::new(),
+            deeds: VecDeque::new(),
+            pending: HashMap::new(),
+            tickets: HashMap::new(),
+            timers: BinaryHeap::new(),
+            next_sweep: parts.now.at + SWEEP_PERIOD,
+            next_name: 1,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Starts a plugin and, if it starts, offers it to clients. A package that is taken already
+    /// is refused.
+    pub fn add_plugin(
+        &mut self,
+        now: Moment,
+        plugin: Box<dyn Plugin>,
+        config: Option<&Tree>,
+    ) -> Result<(), String> {
+        self.now = now;
+        let about = plugin.about();
+        let package = about.package;
+        if self.plugin_index(package).is_some() {
+            return Err(format!("{package}: already loaded"));
+        }
+        let (built, ours) = (plugin.contract_version(), bifrons_core::plugin::CONTRACT_VERSION);
+        if built < ours {
+            return Err(format!(
+                "{package}: built against contract {built}, this server has {ours}"
+            ));
+        }
+        let index = self.plugins.len();
+        self.plugins.push(Slot { about, plugin: Some(plugin) });
+        let started = self
+            .call(index, |plugin, host| plugin.start(host, config))
+            .unwrap_or_else(|| Err("not there".to_owned()));
+        self.settle();
+        if let Err(reason) = started {
+            self.plugins.pop();
+            return Err(format!("{package}: {reason}"));
+        }
+        Ok(())
+    }
+
+    /// What is to be sent, in order.
+    pub fn take_outgoing(&mut self) -> VecDeque<Outgoing> {
+        std::mem::take(&mut self.outgoing)
+    }
+
+    /// What plugins want done by someone who may wait; answers come by [`Core::answered`].
+    pub fn take_errands(&mut self) -> VecDeque<Errand> {
+        std::mem::take(&mut self.errands)
+    }
+
+    /// Index of the plugin with that package name.
+    fn plugin_index(&self, package: &str) -> Option<usize> {
+        self.plugins.iter().position(|slot| slot.about.package == package)
+    }
+
+    /// Calls one hook. `None` if there is no such plugin.
+    fn call<R>(
+        &mut self,
+        index: usize,
+        hook: impl FnOnce(&mut dyn Plugin, &mut dyn Host) -> R,
+    ) -> Option<R> {
+        let mut plugin = self.plugins.get_mut(index)?.plugin.take()?;
+        let result = hook(plugin.as_mut(), &mut host::View { core: self, plugin: index });
+        self.plugins.get_mut(index)?.plugin = Some(plugin);
+        Some(result)
+    }
+
+    /// A number that is given out once.
+    fn fresh(&mut self) -> u64 {
+        self.next_name += 1;
+        self.next_name
+    }
+
+    /// Wall clock in seconds since 1970.
+    fn unix_s(&self) -> u64 {
+        self.now.wall_us / 1_000_000
+    }
+}

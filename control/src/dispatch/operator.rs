@@ -1,0 +1,138 @@
+//! What an operator may see and do: the Admin API's way into the dispatcher.
+
+use super::{Core, CoreSettings, Counters, Moment, SessionEnd};
+use crate::auth::Authority;
+use crate::session::Sessions;
+use bifrons_core::media::DownReason;
+use bifrons_core::plugin::HandleKey;
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+impl Core {
+    /// All sessions and handles.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The key of a handle, if session and handle exist.
+    pub fn handle_key(&self, session_id: u64, handle_id: u64) -> Option<HandleKey> {
+        Some(self.sessions.get(session_id)?.handles.get(&handle_id)?.key)
+    }
+
+    /// What was counted since the start.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &CoreSettings {
+        &self.settings
+    }
+
+    /// The settings, to be changed while the server runs.
+    pub fn settings_mut(&mut self) -> &mut CoreSettings {
+        &mut self.settings
+    }
+
+    /// Secrets and tokens.
+    pub fn authority_mut(&mut self) -> &mut Authority {
+        &mut self.authority
+    }
+
+    /// Whether `create` is served.
+    pub fn is_accepting(&self) -> bool {
+        self.accepting
+    }
+
+    /// Serves `create`, or answers it with 472 while what exists goes on (draining).
+    pub fn set_accepting(&mut self, accepting: bool) {
+        self.accepting = accepting;
+    }
+
+    /// Gives one session a timeout of its own: `None` = the server's, zero = never. False if
+    /// there is no such session.
+    pub fn set_session_timeout(&mut self, session_id: u64, timeout: Option<Duration>) -> bool {
+        let session = self.sessions.get_mut(session_id);
+        session.map(|session| session.timeout = timeout).is_some()
+    }
+
+    /// Ends a session; false if there is none.
+    pub fn destroy_session(&mut self, now: Moment, session_id: u64) -> bool {
+        self.now = now;
+        let known = self.sessions.contains(session_id);
+        self.end_session(session_id, SessionEnd::Destroyed);
+        self.settle();
+        known
+    }
+
+    /// Detaches a handle.
+    pub fn detach_handle(&mut self, now: Moment, key: HandleKey) {
+        self.now = now;
+        self.detach(key);
+        self.settle();
+    }
+
+    /// Closes a handle's PeerConnection with the reason `Admin API`.
+    pub fn hangup_handle(&mut self, now: Moment, key: HandleKey) {
+        self.now = now;
+        self.hang_up(key, DownReason::AdminApi);
+        self.settle();
+    }
+
+    /// The packages that clients can attach to.
+    pub fn packages(&self) -> impl Iterator<Item = &'static str> {
+        self.plugins.iter().map(|slot| slot.about.package)
+    }
+
+    /// The package of a handle's plugin.
+    pub fn package_of_handle(&self, key: HandleKey) -> Option<&'static str> {
+        self.sessions.find(key).map(|(_, handle)| self.package_of(handle.plugin))
+    }
+
+    /// A request of an operator to a plugin; the outer `None` says that there is no such plugin,
+    /// the inner one that it takes none.
+    pub fn message_plugin(
+        &mut self,
+        now: Moment,
+        package: &str,
+        body: &Value,
+    ) -> Option<Option<Value>> {
+        self.now = now;
+        let plugin = self.plugin_index(package)?;
+        let answer = self.call(plugin, |plugin, host| plugin.handle_admin_message(host, body));
+        self.settle();
+        answer
+    }
+
+    /// What a plugin says of a handle: an object, or nothing.
+    pub fn query_handle(&self, key: HandleKey) -> Option<Value> {
+        let (_, handle) = self.sessions.find(key)?;
+        let plugin = self.plugins.get(handle.plugin)?.plugin.as_ref()?;
+        Some(plugin.query_session(key)).filter(Value::is_object)
+    }
+
+    /// What the WebRTC side says of a handle.
+    pub fn describe_peer(&self, key: HandleKey) -> Value {
+        self.negotiator.describe(key)
+    }
+
+    /// The body of `server_info`.
+    pub fn server_info(&self) -> Map<String, Value> {
+        self.info()
+    }
+
+    /// Orderly end: no new sessions, all sessions ended, then all plugins.
+    pub fn stop(&mut self, now: Moment) {
+        self.now = now;
+        self.accepting = false;
+        let ids: Vec<u64> = self.sessions.iter().map(|session| session.id).collect();
+        for session_id in ids {
+            self.end_session(session_id, SessionEnd::Destroyed);
+        }
+        self.settle();
+        for index in 0..self.plugins.len() {
+            self.call(index, |plugin, host| plugin.stop(host));
+        }
+        self.settle();
+    }
+}

@@ -1,0 +1,128 @@
+//! What leaves the dispatcher, and the names of where it goes.
+
+use bifrons_core::plugin::{StoreRequest, Ticket};
+use serde_json::Value;
+
+/// A transport of this server, by its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TransportId(pub u8);
+
+/// A connection, never used again. Transports without a notion of connections use one for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// To whom a session's events go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Owner {
+    /// The transport.
+    pub transport: TransportId,
+    /// The connection.
+    pub connection: ConnectionId,
+}
+
+/// Where a request came from, and where its reply goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Who asked.
+    pub owner: Owner,
+    /// Tells the requests of one connection apart, where the transport has to.
+    pub request: u64,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// By request, of the client or an operator.
+    Destroyed,
+    /// Nobody named it for too long; its owner was sent `timeout`.
+    TimedOut,
+    /// Its connection went and nobody claimed it in time.
+    Abandoned,
+}
+
+/// One thing for a transport.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outgoing {
+    /// The reply to a request.
+    Reply {
+        /// Whose.
+        to: Origin,
+        /// What.
+        message: Value,
+    },
+    /// An event of a session.
+    Event {
+        /// The session's owner.
+        to: Owner,
+        /// The session.
+        session_id: u64,
+        /// What.
+        message: Value,
+    },
+    /// A session was created.
+    Created {
+        /// By whom.
+        owner: Owner,
+        /// Its id.
+        session_id: u64,
+    },
+    /// A session changed hands.
+    Claimed {
+        /// The former owner.
+        from: Owner,
+        /// The new one.
+        to: Owner,
+        /// The session.
+        session_id: u64,
+    },
+    /// A session ended; no event of it follows.
+    Over {
+        /// Its last owner.
+        owner: Owner,
+        /// The session.
+        session_id: u64,
+        /// Why.
+        why: SessionEnd,
+    },
+}
+
+impl Outgoing {
+    /// The transport that is to take it. A claim goes to both sides; this names the new one.
+    pub fn transport(&self) -> TransportId {
+        match self {
+            Outgoing::Reply { to, .. } => to.owner.transport,
+            Outgoing::Event { to, .. } | Outgoing::Claimed { to, .. } => to.transport,
+            Outgoing::Created { owner, .. } | Outgoing::Over { owner, .. } => owner.transport,
+        }
+    }
+}
+
+/// Something a plugin wants done outside of the control thread's own time.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Errand {
+    /// Look up the addresses of a name.
+    Resolve {
+        /// For the answer.
+        ticket: Ticket,
+        /// The name.
+        name: String,
+    },
+    /// Put a file on disk.
+    Store {
+        /// For the answer.
+        ticket: Ticket,
+        /// The plugin that asks.
+        package: &'static str,
+        /// What and where.
+        request: StoreRequest,
+    },
+    /// Tell the event handlers.
+    Notify {
+        /// The plugin that tells.
+        package: &'static str,
+        /// Session, handle and opaque id, if it is about a handle.
+        about: Option<(u64, u64, Option<String>)>,
+        /// The event.
+        body: Value,
+    },
+}
