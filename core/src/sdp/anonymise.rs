@@ -67,7 +67,7 @@ const ENCRYPTED: &str = "urn:ietf:params:rtp-hdrext:encrypt";
 pub fn anonymise(sdp: &Sdp) -> Sdp {
     let session = sdp.session.iter().filter(|line| !removed(line, &SESSION));
     let session = session
-        .filter(|line| line.letter() != 0)
+        .filter(|line| !matches!(line.letter(), 0 | b'k'))
         .filter(|line| direction_in(std::slice::from_ref(line)).is_none())
         .map(neutral)
         .collect();
@@ -98,7 +98,9 @@ fn anonymous_media(media: &Media, direction: Direction, disabled: bool) -> Media
     }
     let mut shown = Media::new(head);
     for line in media.lines() {
-        if !removed(line, &MEDIA) && !is_hidden(line, &hidden) && line.letter() != 0 {
+        // Of the other letters none belongs below an m-line (RFC 8866 §5), but for keys (`k=`).
+        let belongs = matches!(line.letter(), b'i' | b'c' | b'b' | b'a');
+        if belongs && !removed(line, &MEDIA) && !is_hidden(line, &hidden) {
             shown.push(neutral(line));
         }
     }

@@ -44,9 +44,10 @@ impl Line {
         let text = raw.strip_suffix('\n').unwrap_or(raw);
         let text = text.strip_suffix('\r').unwrap_or(text);
         let bytes = text.as_bytes();
-        // A bare CR inside a line would be a line ending to the next reader (RFC 8866 §9).
+        // A bare CR inside a line would be a line ending to the next reader; other control
+        // characters have no business in a description either.
         let shaped = matches!(bytes, [letter, b'=', _, ..] if letter.is_ascii_lowercase())
-            && !bytes.iter().any(|b| matches!(b, 0 | b'\r'));
+            && !text.chars().any(|c| c.is_control() && c != '\t');
         if !bytes.is_empty() && !shaped {
             return Err(SdpError::Line { bytes: text.len(), text: quote(text) });
         }

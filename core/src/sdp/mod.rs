@@ -5,6 +5,8 @@
 //!    byte; methods of [`Sdp`] and [`Media`] are typed reads of it.
 //! 2. [`anonymise`] makes what plugins see: no transport, no SSRCs, no FEC or RTX.
 //! 3. Plugins build [`Answer`]s and [`Offer`]s from choices.
+//! 4. [`complete`] adds the core's share (ICE, DTLS, BUNDLE, SSRCs, RTX, rids, candidates) and
+//!    [`read_remote`] says what offer and answer come to.
 //!
 //! All input is hostile: texts are bounded by [`MAX_BYTES`], [`MAX_LINES`] and [`MAX_MEDIA`],
 //! malformed attributes count as absent, nothing panics. Control thread only: it allocates
@@ -14,10 +16,16 @@ mod anonymise;
 mod answer;
 mod attribute;
 mod choose;
+mod complete;
 mod error;
+mod fuzz;
 mod line;
 mod model;
+mod negotiated;
 mod offer;
+mod remote;
+mod rtx;
+mod simulcast;
 mod view;
 
 pub use anonymise::{anonymise, is_disabled};
@@ -27,11 +35,25 @@ pub use attribute::{
     RidLine, RtcpFeedback, Rtpmap, Setup, Simulcast, SsrcGroup,
 };
 pub use choose::Chosen;
+pub use complete::{Completion, LineCompletion, complete};
 pub use error::SdpError;
+pub use fuzz::fuzz_sdp;
 pub use line::Line;
 pub use model::{Kind, MAX_BYTES, MAX_LINES, MAX_MEDIA, Media, MediaLine, Origin, Sdp};
+pub use negotiated::{
+    Negotiated, NegotiatedCodec, NegotiatedData, NegotiatedLine, ReadOptions, ReceiveStream,
+    SdpType, read_remote,
+};
 pub use offer::{Offer, OfferCodec, OfferLine};
+pub use remote::Remote;
+pub use rtx::{RtxTable, usable_rtx};
+pub use simulcast::{
+    RidMirror, RidOrder, SimulcastForm, SimulcastLine, SimulcastStreams, simulcast_lines,
+};
 pub use view::{MAX_SSRCS, Rtx, fmtp_param};
 
 /// RTP profile of our offers, and of answers to an offer without an RTP line.
 pub const DEFAULT_PROFILE: &str = "UDP/TLS/RTP/SAVPF";
+
+#[cfg(test)]
+mod tests;

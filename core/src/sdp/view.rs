@@ -75,10 +75,10 @@ impl Media {
         self.value(name).is_some()
     }
 
-    /// The `mid`, whatever its length; `None` if missing or empty.
+    /// The first word of the `mid`, whatever its length; `None` if missing or empty.
     #[must_use]
     pub fn mid(&self) -> Option<&str> {
-        self.value("mid").filter(|mid| !mid.is_empty())
+        self.value("mid").and_then(|mid| mid.split_ascii_whitespace().next())
     }
 
     /// The `mid`, or the index as text for a line without one (checklist line 54).
