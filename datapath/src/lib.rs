@@ -9,5 +9,6 @@ pub mod cores;
 pub mod dtls_openssl;
 pub mod engine;
 pub mod epoll;
+pub mod handshake;
 pub mod queue;
 pub mod udp;
