@@ -101,6 +101,12 @@ pub enum Unusable {
     Mdns,
     /// Another name.
     Name,
+    /// An address nothing can be sent to: unspecified, multicast, broadcast, or port 0.
+    Address,
+    /// Its `ufrag` is not the peer's present one (RFC 8839 §5.1).
+    OtherGeneration,
+    /// The agent holds as many of the peer's candidates as it takes.
+    TooMany,
 }
 
 /// Why a line is not a candidate.
@@ -172,6 +178,9 @@ impl Candidate {
             return Some(Unusable::Tcp);
         }
         match &self.address {
+            ConnectionAddress::Ip(ip) if self.port == 0 || !is_sendable(*ip) => {
+                Some(Unusable::Address)
+            }
             ConnectionAddress::Ip(_) => None,
             ConnectionAddress::Unresolvable(name) if is_mdns(name) => Some(Unusable::Mdns),
             ConnectionAddress::Unresolvable(_) => Some(Unusable::Name),
@@ -252,6 +261,12 @@ impl TcpType {
 /// A name of the mDNS zone (RFC 8828 §5, RFC 6762 §3).
 fn is_mdns(name: &str) -> bool {
     name.trim_end_matches('.').to_ascii_lowercase().ends_with(".local")
+}
+
+/// Whether one peer can live there.
+fn is_sendable(ip: IpAddr) -> bool {
+    let broadcast = IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+    !ip.is_unspecified() && !ip.is_multicast() && ip != broadcast
 }
 
 /// The line with or without `candidate:` before it, as Janus takes it; `a=` is not stripped.
@@ -464,6 +479,14 @@ mod tests {
         assert_eq!(rtcp.unusable(true), Some(Unusable::Component));
         let zero = parse("1 1 udp 0 192.0.2.7 50123 typ host");
         assert_eq!(zero.unusable(true), Some(Unusable::ZeroPriority));
+    }
+
+    #[test]
+    fn nothing_is_sent_to_addresses_of_no_peer() {
+        for address in ["0.0.0.0 5", "224.0.0.1 5", "255.255.255.255 5", ":: 5", "192.0.2.1 0"] {
+            let c = parse(&format!("1 1 udp 1 {address} typ host"));
+            assert_eq!(c.unusable(true), Some(Unusable::Address), "{address}");
+        }
     }
 
     #[test]
