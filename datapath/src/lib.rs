@@ -11,4 +11,5 @@ pub mod engine;
 pub mod epoll;
 pub mod handshake;
 pub mod queue;
+pub mod ring;
 pub mod udp;

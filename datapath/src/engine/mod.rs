@@ -1,6 +1,6 @@
 //! A shard's only door to the network: datagrams in, trains of datagrams out, one sleep.
 //!
-//! Two engines stand behind [`Engine`]: `UringEngine`, the one to
+//! Two engines stand behind [`Engine`]: [`UringEngine`], the one to
 //! run, and [`EpollEngine`](crate::epoll::EpollEngine) for hosts where io_uring is switched off
 //! or filtered (`kernel.io_uring_disabled`, container seccomp profiles). They behave alike; the
 //! same tests run over both. [`open_engine`] chooses.
@@ -21,7 +21,7 @@ mod tests;
 pub(crate) use egress::{Egress, Fate, SEND_FLAGS};
 pub(crate) use ingress::Arrival;
 pub(crate) use region::Region;
-pub(crate) use sockets::Sockets;
+pub(crate) use sockets::{MAX_SOCKETS, Sockets};
 
 use std::fmt;
 use std::io;
@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use crate::epoll::EpollEngine;
 use crate::queue::Doorbell;
+use crate::ring::UringEngine;
 use crate::udp::UdpCapabilities;
 
 /// One datagram that arrived; a coalesced train has been taken apart before.
@@ -104,7 +105,7 @@ pub trait Engine {
     ///
     /// # Errors
     /// Only what makes the engine useless; wire input and full buffers are counted instead. A
-    /// signal ends the sleep with an empty turn.
+    /// turn may come back empty early: a signal, a receive that has to be armed again.
     fn turn(
         &mut self,
         wait: Option<Duration>,
@@ -135,7 +136,7 @@ pub trait Engine {
     /// Adds a socket (an ingest port, say) and returns its number: the lowest free one.
     ///
     /// # Errors
-    /// When 1024 are attached, or the kernel refuses.
+    /// When 960 are attached, or the kernel refuses.
     fn attach(&mut self, socket: UdpSocket) -> io::Result<u16>;
 
     /// Closes a socket after sending what is queued. Datagrams it still held are not handed out;
@@ -161,7 +162,7 @@ pub enum EngineChoice {
 /// The engine that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineKind {
-    /// The ring.
+    /// [`UringEngine`].
     IoUring,
     /// [`EpollEngine`].
     Epoll,
@@ -230,9 +231,16 @@ pub fn open_engine(
     bell: &Doorbell,
     options: &EngineOptions,
 ) -> io::Result<(Box<dyn Engine>, EngineKind, Option<String>)> {
-    if choice == EngineChoice::IoUring {
-        return Err(io::ErrorKind::Unsupported.into());
+    let mut refused = None;
+    if choice != EngineChoice::Epoll {
+        // Clones, so that the sockets are still there for the twin.
+        let clones = sockets.iter().map(UdpSocket::try_clone).collect::<io::Result<_>>()?;
+        match UringEngine::open(clones, bell, options) {
+            Ok(engine) => return Ok((Box::new(engine), EngineKind::IoUring, None)),
+            Err(error) if choice == EngineChoice::IoUring => return Err(error),
+            Err(error) => refused = Some(error.to_string()),
+        }
     }
     let engine = EpollEngine::open(sockets, bell, options)?;
-    Ok((Box::new(engine), EngineKind::Epoll, None))
+    Ok((Box::new(engine), EngineKind::Epoll, refused))
 }

@@ -6,14 +6,17 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use crate::udp;
 
-/// Sockets an engine can hold; also the size of the ring's file table.
-pub(crate) const MAX_SOCKETS: usize = 1024;
+/// Sockets an engine can hold. The ring's file table is that long, and may not be longer than the
+/// limit on open files, by default 1024.
+pub(crate) const MAX_SOCKETS: usize = 960;
 
 #[derive(Debug)]
 struct Entry {
     socket: UdpSocket,
     /// Trains may leave here; cleared when the device turned out not to take them.
     trains: bool,
+    /// Detached; only the number is still taken.
+    closing: bool,
     /// The last overflow count the kernel gave.
     overflow: u32,
 }
@@ -42,8 +45,8 @@ impl Sockets {
         let _ = udp::report_overflow(&socket);
         let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         let number = u16::try_from(free).ok().filter(|_| free < MAX_SOCKETS);
-        let number = number.ok_or_else(|| io::Error::other("1024 sockets are attached"))?;
-        let entry = Entry { socket, trains: self.gso, overflow: 0 };
+        let number = number.ok_or_else(|| io::Error::other("960 sockets are attached"))?;
+        let entry = Entry { socket, trains: self.gso, closing: false, overflow: 0 };
         match self.slots.get_mut(free) {
             Some(slot) => *slot = Some(entry),
             None => self.slots.push(Some(entry)),
@@ -51,7 +54,14 @@ impl Sockets {
         Ok(number)
     }
 
-    /// Closes a socket; false if there is none of that number.
+    /// Makes a socket unknown while its number stays taken; false if there is none.
+    pub(crate) fn close(&mut self, number: u16) -> bool {
+        let Some(entry) = self.get_mut(number) else { return false };
+        entry.closing = true;
+        true
+    }
+
+    /// Closes a socket for good and frees its number; false if there is none of that number.
     pub(crate) fn remove(&mut self, number: u16) -> bool {
         self.slots.get_mut(usize::from(number)).and_then(Option::take).is_some()
     }
@@ -81,10 +91,10 @@ impl Sockets {
     }
 
     fn get(&self, number: u16) -> Option<&Entry> {
-        self.slots.get(usize::from(number))?.as_ref()
+        self.slots.get(usize::from(number))?.as_ref().filter(|entry| !entry.closing)
     }
 
     fn get_mut(&mut self, number: u16) -> Option<&mut Entry> {
-        self.slots.get_mut(usize::from(number))?.as_mut()
+        self.slots.get_mut(usize::from(number))?.as_mut().filter(|entry| !entry.closing)
     }
 }

@@ -429,10 +429,36 @@ fn sockets_come_and_go(choice: EngineChoice) {
     assert_eq!(rig.take(1)[0].0, 0);
 }
 
+/// Whether this host lets a process have a ring; the twin is tried everywhere.
+fn has_io_uring() -> bool {
+    let bell = Doorbell::new().unwrap();
+    let options = options(SINGLES);
+    match open_engine(EngineChoice::IoUring, Vec::new(), &bell, &options) {
+        Ok((_, kind, refused)) => {
+            assert_eq!((kind, refused), (EngineKind::IoUring, None));
+            true
+        }
+        Err(error) => {
+            let refused = [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported];
+            assert!(refused.contains(&error.kind()), "{error}");
+            eprintln!("not tried, this host refuses: {error}");
+            false
+        }
+    }
+}
+
 macro_rules! over_both {
     ($($body:ident)*) => {
         mod epoll {
             $(#[test] fn $body() { super::$body(super::EngineChoice::Epoll); })*
+        }
+
+        mod io_uring {
+            $(#[test] fn $body() {
+                if super::has_io_uring() {
+                    super::$body(super::EngineChoice::IoUring);
+                }
+            })*
         }
     };
 }
