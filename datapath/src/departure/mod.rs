@@ -1,0 +1,350 @@
+//! Departure: references become datagrams (design §3.6-3.7).
+//!
+//! What waits for a peer is a list of references to stored packets. When the turn ends they are
+//! taken in order: header written, sequence and timestamp given, stamped, sealed straight from the
+//! stored plaintext into the egress buffer. Packets of one size follow each other in one train,
+//! which leaves as one `sendmsg`; a shorter packet ends its train.
+
+use crate::engine::Engine;
+use crate::forward::{Sink, SourceKey, Sources};
+use crate::peer::{Keys, Path, Peer};
+use crate::retransmit::{Meta, Sent};
+use crate::shard::Now;
+use bifrons_core::media::Mindex;
+use bifrons_core::rtp::{self, Header, PayloadType, PlayoutDelay, Seq, Written, abs_send_time};
+use std::io;
+
+/// Segments in one train: what a peer's receive path takes in one burst without harm.
+const TRAIN_SEGMENTS: usize = 16;
+/// Egress bytes asked for at a time: a train of the largest packets.
+const TRAIN_BYTES: usize = TRAIN_SEGMENTS * PACKET_ROOM;
+/// Egress bytes one packet may need: its header with every extension, payload and tag.
+const PACKET_ROOM: usize = 2048;
+/// The kernel's limit for the bytes of one train.
+const TRAIN_LIMIT: usize = 65_000;
+
+/// A packet that waits to leave.
+#[derive(Clone, Copy, Debug)]
+pub enum Departing {
+    /// For the first time.
+    First {
+        /// On this line.
+        mindex: Mindex,
+        /// From this source.
+        source: SourceKey,
+        /// The packet's index in the source's ring.
+        packet: u64,
+    },
+    /// Again, because the peer asked.
+    Again {
+        /// On this line.
+        mindex: Mindex,
+        /// As it left before.
+        sent: Sent,
+    },
+}
+
+impl Departing {
+    fn mindex(&self) -> Mindex {
+        match *self {
+            Departing::First { mindex, .. } | Departing::Again { mindex, .. } => mindex,
+        }
+    }
+}
+
+/// What a departure cost, for the shard's counters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Departed {
+    /// Packets that were sealed and handed to the engine.
+    pub packets: u64,
+    /// References that found nothing to send any more.
+    pub shed: u64,
+}
+
+/// Sends everything that waits for the peer.
+pub fn depart(
+    peer: &mut Peer,
+    sources: &Sources,
+    now: Now,
+    engine: &mut dyn Engine,
+) -> io::Result<Departed> {
+    let mut departed = Departed::default();
+    let mut queue = std::mem::take(&mut peer.queue);
+    if let (Some(path), Some(_)) = (peer.path, &peer.keys) {
+        let Path::Udp { socket, remote } = path;
+        let mut waiting = queue.as_slice();
+        while !waiting.is_empty() {
+            let room = engine.room(TRAIN_BYTES)?;
+            let mut train = Train::default();
+            let taken = fill(room, &mut train, peer, sources, now, waiting, &mut departed);
+            if train.len > 0 {
+                engine.send(socket, remote, train.len, train.segment);
+            }
+            waiting = &waiting[taken..];
+        }
+    } else {
+        departed.shed += queue.len() as u64;
+    }
+    queue.clear();
+    peer.queue = queue;
+    Ok(departed)
+}
+
+/// A run of equal-sized datagrams, the last of which may be shorter.
+#[derive(Clone, Copy, Debug, Default)]
+struct Train {
+    len: usize,
+    segment: u16,
+    segments: usize,
+    closed: bool,
+}
+
+impl Train {
+    fn takes(&self, size: usize) -> bool {
+        self.segments == 0
+            || (!self.closed
+                && size <= usize::from(self.segment)
+                && self.segments < TRAIN_SEGMENTS
+                && self.len + size <= TRAIN_LIMIT)
+    }
+
+    fn add(&mut self, size: usize) {
+        if self.segments == 0 {
+            self.segment = size as u16;
+        }
+        self.closed = size < usize::from(self.segment);
+        self.segments += 1;
+        self.len += size;
+    }
+}
+
+/// Fills one train from the front of `waiting`; returns how many references it used up.
+fn fill(
+    room: &mut [u8],
+    train: &mut Train,
+    peer: &mut Peer,
+    sources: &Sources,
+    now: Now,
+    waiting: &[Departing],
+    departed: &mut Departed,
+) -> usize {
+    let Peer { keys, lines, transport_seq, .. } = peer;
+    let Some(keys) = keys.as_mut() else { return waiting.len() };
+    for (used, departing) in waiting.iter().enumerate() {
+        let sink = lines
+            .iter_mut()
+            .find(|line| line.mindex == departing.mindex())
+            .and_then(|line| line.sink.as_mut());
+        let Some(sink) = sink else {
+            departed.shed += 1;
+            continue;
+        };
+        let out = &mut room[train.len..];
+        let result = match *departing {
+            Departing::First { source, packet, .. } => {
+                let at = (source, packet);
+                first(out, train, sink, keys, transport_seq, sources, at, now)
+            }
+            Departing::Again { sent, .. } => {
+                again(out, train, sink, keys, transport_seq, sources, sent, now)
+            }
+        };
+        match result {
+            Outcome::Sealed(size) => {
+                train.add(size);
+                departed.packets += 1;
+            }
+            Outcome::Next => return used,
+            Outcome::Nothing => departed.shed += 1,
+        }
+    }
+    waiting.len()
+}
+
+/// What became of one reference.
+enum Outcome {
+    /// So many bytes were written.
+    Sealed(usize),
+    /// It does not fit this train and begins the next.
+    Next,
+    /// There is nothing to send.
+    Nothing,
+}
+
+#[allow(clippy::too_many_arguments)] // the split borrows of one peer and its shard
+fn first(
+    out: &mut [u8],
+    train: &Train,
+    sink: &mut Sink,
+    keys: &mut Keys,
+    transport_seq: &mut u16,
+    sources: &Sources,
+    (key, packet): (SourceKey, u64),
+    now: Now,
+) -> Outcome {
+    let Some(source) = sources.get(key) else { return Outcome::Nothing };
+    let Some((meta, bytes)) = source.ring().and_then(|ring| ring.get(packet)) else {
+        sink.counts.shed += 1;
+        return Outcome::Nothing;
+    };
+    let delay = sink.route.delay.or(source.policy.delay);
+    let delay = delay.map(|delay| PlayoutDelay { min: delay.min, max: delay.max });
+    let pt = sink.payload_type(meta);
+    let Some(written) = write_header(out, sink, meta, bytes, pt, sink.ssrc, delay) else {
+        return Outcome::Nothing;
+    };
+    let payload = &bytes[meta.payload()];
+    let size = written.len + payload.len() + keys.rtp_overhead();
+    if !train.takes(size) {
+        return Outcome::Next;
+    }
+    let Some((seq, timestamp)) = sink.continuity.forward(meta.seq, meta.timestamp, now.us) else {
+        return Outcome::Nothing;
+    };
+    let Some(index) = index_of(sink, seq) else { return Outcome::Nothing };
+    let mut sent = Sent {
+        seq,
+        index,
+        source: key.index,
+        generation: key.generation,
+        packet,
+        timestamp,
+        pt,
+        epoch: sink.epoch,
+        delay: delay.map_or(u32::MAX, |d| u32::from(d.min) << 12 | u32::from(d.max)),
+        left_us: now.us,
+        ..Sent::default()
+    };
+    place(out, seq, timestamp);
+    stamp(out, &written, transport_seq, now, &mut sent);
+    let Some(size) = keys.seal_rtp(out, written.len, payload, index) else {
+        return Outcome::Nothing;
+    };
+    if sink.nack {
+        sink.history_mut().record(sent);
+    }
+    count(sink, written.len, payload.len(), timestamp, now);
+    Outcome::Sealed(size)
+}
+
+#[allow(clippy::too_many_arguments)] // the split borrows of one peer and its shard
+fn again(
+    out: &mut [u8],
+    train: &Train,
+    sink: &mut Sink,
+    keys: &mut Keys,
+    transport_seq: &mut u16,
+    sources: &Sources,
+    mut sent: Sent,
+    now: Now,
+) -> Outcome {
+    let key = SourceKey { index: sent.source, generation: sent.generation };
+    let packet = sources.get(key).and_then(|source| source.ring()?.get(sent.packet));
+    let Some((meta, bytes)) = packet else {
+        sink.counts.shed += 1;
+        return Outcome::Nothing;
+    };
+    let delay = (sent.delay != u32::MAX).then(|| PlayoutDelay {
+        min: (sent.delay >> 12) as u16,
+        max: (sent.delay & 0xFFF) as u16,
+    });
+    let payload = &bytes[meta.payload()];
+    let rtx = sink.rtx_ssrc.zip(sink.rtx_payload_type(sent.pt));
+    let (ssrc, pt) = rtx.unwrap_or((sink.ssrc, sent.pt));
+    let Some(written) = write_header(out, sink, meta, bytes, pt, ssrc, delay) else {
+        return Outcome::Nothing;
+    };
+    let wrapped = if rtx.is_some() { rtp::OSN_LEN } else { 0 };
+    let size = written.len + wrapped + payload.len() + keys.rtp_overhead();
+    if !train.takes(size) {
+        return Outcome::Next;
+    }
+    let sealed = if rtx.is_some() {
+        let (seq, index) = sink.next_rtx_seq();
+        place(out, seq, sent.timestamp);
+        let original = sent.seq;
+        stamp(out, &written, transport_seq, now, &mut sent);
+        keys.seal_rtx(out, written.len, original, payload, index)
+    } else if sent.epoch == sink.epoch {
+        // The same index again: the bytes have to be the same, stamps included.
+        place(out, sent.seq, sent.timestamp);
+        restamp(out, &written, &sent);
+        keys.seal_rtp(out, written.len, payload, sent.index)
+    } else {
+        None
+    };
+    let Some(size) = sealed else { return Outcome::Nothing };
+    sink.counts.retransmissions += 1;
+    count(sink, written.len, payload.len(), sent.timestamp, now);
+    Outcome::Sealed(size)
+}
+
+/// Writes the header with everything but sequence, timestamp and stamps.
+fn write_header(
+    out: &mut [u8],
+    sink: &Sink,
+    meta: &Meta,
+    bytes: &[u8],
+    pt: u8,
+    ssrc: rtp::Ssrc,
+    delay: Option<PlayoutDelay>,
+) -> Option<Written> {
+    let header = Header {
+        padding: false,
+        marker: meta.marker,
+        payload_type: PayloadType::from_low_bits(pt),
+        seq: Seq(0),
+        timestamp: 0,
+        ssrc,
+    };
+    match delay {
+        None => sink.writer.write(out, &header, &meta.extensions, bytes).ok(),
+        Some(delay) => {
+            let mut values = meta.extensions;
+            values.playout_delay = Some(delay);
+            sink.writer.write(out, &header, &values, bytes).ok()
+        }
+    }
+}
+
+/// Puts sequence number and timestamp into a written header (RFC 3550 §5.1).
+fn place(out: &mut [u8], seq: Seq, timestamp: u32) {
+    out[2..4].copy_from_slice(&seq.0.to_be_bytes());
+    out[4..8].copy_from_slice(&timestamp.to_be_bytes());
+}
+
+/// Stamps departure time and transport-wide number, and remembers them.
+fn stamp(out: &mut [u8], written: &Written, transport_seq: &mut u16, now: Now, sent: &mut Sent) {
+    let [a, b, c] = abs_send_time(now.us);
+    sent.abs_send_time = u32::from_be_bytes([0, a, b, c]);
+    if written.transport_seq.is_some() {
+        *transport_seq = transport_seq.wrapping_add(1);
+        sent.transport_seq = *transport_seq;
+    }
+    restamp(out, written, sent);
+}
+
+/// Writes remembered stamps.
+fn restamp(out: &mut [u8], written: &Written, sent: &Sent) {
+    if let Some(at) = written.abs_send_time.map(usize::from) {
+        out[at..at + 3].copy_from_slice(&sent.abs_send_time.to_be_bytes()[1..]);
+    }
+    if let Some(at) = written.transport_seq.map(usize::from) {
+        out[at..at + 2].copy_from_slice(&sent.transport_seq.to_be_bytes());
+    }
+}
+
+/// The SRTP index of a sequence number on the sink's media stream (RFC 3711 §3.3.1: the roll-over
+/// counter begins at 0). A number from before the first packet has none.
+fn index_of(sink: &mut Sink, seq: Seq) -> Option<u64> {
+    sink.index.unwrap(seq).0.checked_sub(1 << 16)
+}
+
+fn count(sink: &mut Sink, header: usize, payload: usize, timestamp: u32, now: Now) {
+    let counts = &mut sink.counts;
+    counts.packets += 1;
+    counts.bytes += (header + payload) as u64;
+    counts.octets += payload as u64;
+    counts.last_timestamp = timestamp;
+    counts.last_us = now.us;
+}

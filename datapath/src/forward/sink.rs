@@ -1,0 +1,240 @@
+//! A sink: the sending half of a peer's line, and the rules by which a source reaches it.
+
+use super::source::SourceKey;
+use crate::retransmit::{History, Meta};
+use bifrons_core::media::{self, Line, MediaKind, Payload, Route, SwitchRule};
+use bifrons_core::rtp::{Continuity, Extension, HeaderWriter, Mid, Seq, SeqUnwrapper, Ssrc};
+
+/// Packets remembered for video: about 2 s at 250 packets a second.
+const VIDEO_HISTORY: usize = 512;
+/// Packets remembered for audio: 1.2 s at 20 ms.
+const AUDIO_HISTORY: usize = 64;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Sink {
+    /// Its kind.
+    pub kind: MediaKind,
+    /// Our SSRC on this leg.
+    pub ssrc: Ssrc,
+    /// Our RFC 4588 SSRC, if rtx was negotiated.
+    pub rtx_ssrc: Option<Ssrc>,
+    /// The last sequence number used on the rtx stream; the first one used is 1.
+    pub rtx_seq: u32,
+    /// What may leave, and with which rtx payload type.
+    pub payloads: Vec<Payload>,
+    /// Whether the peer may ask for lost packets.
+    pub nack: bool,
+    /// Writes headers with the extensions negotiated on this line.
+    pub writer: HeaderWriter,
+    /// Whether the line takes part in transport-wide numbering.
+    pub transport_cc: bool,
+    /// Counts renegotiations: a packet stamped before one cannot be repeated after it.
+    pub epoch: u8,
+    /// Where packets come from.
+    pub source: Option<SourceKey>,
+    /// By which rules.
+    pub route: Route,
+    /// A switch that waits for its keyframe.
+    pub pending: Option<(SourceKey, Route)>,
+    /// A source it changed over from and still is listed at.
+    pub left: Option<SourceKey>,
+    /// The substream that flows, where the source has several; `None` until a keyframe.
+    pub substream: Option<u8>,
+    /// Sequence numbers and timestamps on this leg.
+    pub continuity: Continuity,
+    /// SRTP packet indexes of the media stream on this leg.
+    pub index: SeqUnwrapper,
+    /// What left lately.
+    pub history: History,
+    /// Packets, bytes and reports of this leg.
+    pub counts: SentCounts,
+}
+
+/// What a sink has sent, for sender reports and statistics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SentCounts {
+    /// RTP packets.
+    pub packets: u64,
+    /// RTP bytes with headers.
+    pub bytes: u64,
+    /// Payload bytes, as sender reports count them.
+    pub octets: u64,
+    /// RTP timestamp of the last packet.
+    pub last_timestamp: u32,
+    /// When it left, on the shard's clock.
+    pub last_us: u64,
+    /// NACK entries from the peer.
+    pub nacks: u64,
+    /// Packets sent again.
+    pub retransmissions: u64,
+    /// Keyframe requests from the peer.
+    pub keyframe_requests: u64,
+    /// Total lost by the peer's last report.
+    pub lost: i64,
+    /// Its jitter by that report, in RTP units.
+    pub jitter: u32,
+    /// References that found their packet overwritten, or no room.
+    pub shed: u64,
+}
+
+impl Sink {
+    /// The sink of a freshly negotiated line; `None` where we do not send on it.
+    pub fn new(line: &Line) -> Option<Self> {
+        let send = line.send.as_ref()?;
+        let clock_hz = send.payloads.first().map_or(90_000, |payload| payload.clock_hz);
+        Some(Sink {
+            kind: line.kind,
+            ssrc: line.ssrc,
+            rtx_ssrc: line.rtx_ssrc,
+            rtx_seq: 0,
+            payloads: send.payloads.clone(),
+            nack: send.nack,
+            writer: writer(line, send),
+            transport_cc: line.kind == MediaKind::Video
+                && send.extensions.get(Extension::TransportCc).is_some(),
+            epoch: 0,
+            source: None,
+            route: Route::default(),
+            pending: None,
+            left: None,
+            substream: None,
+            continuity: Continuity::new(clock_hz),
+            index: SeqUnwrapper::new(),
+            history: History::default(),
+            counts: SentCounts::default(),
+        })
+    }
+
+    /// Takes over a renegotiated line; sequence space, history and route go on.
+    pub fn renegotiate(&mut self, line: &Line) {
+        let Some(send) = line.send.as_ref() else { return };
+        self.ssrc = line.ssrc;
+        self.rtx_ssrc = line.rtx_ssrc;
+        self.payloads.clone_from(&send.payloads);
+        self.nack = send.nack;
+        self.writer = writer(line, send);
+        self.transport_cc = line.kind == MediaKind::Video
+            && send.extensions.get(Extension::TransportCc).is_some();
+        self.epoch = self.epoch.wrapping_add(1);
+    }
+
+    /// The history, allotted with the first packet.
+    pub fn history_mut(&mut self) -> &mut History {
+        if self.history.is_empty() {
+            let video = self.kind == MediaKind::Video;
+            self.history = History::new(if video { VIDEO_HISTORY } else { AUDIO_HISTORY });
+        }
+        &mut self.history
+    }
+
+    /// The payload type a packet leaves with.
+    pub fn payload_type(&self, meta: &Meta) -> u8 {
+        self.route.payload_type.unwrap_or(meta.pt)
+    }
+
+    /// The rtx payload type that goes with a payload type.
+    pub fn rtx_payload_type(&self, pt: u8) -> Option<u8> {
+        self.payloads.iter().find(|payload| payload.pt == pt)?.rtx_pt
+    }
+
+    /// The clock of the line, in Hz.
+    pub fn clock_hz(&self) -> u32 {
+        let default = if self.kind == MediaKind::Video { 90_000 } else { 48_000 };
+        self.payloads.first().map_or(default, |payload| payload.clock_hz)
+    }
+
+    /// Gives the sink a source. A change that waits for a keyframe leaves the old one flowing.
+    /// Returns the source that has to be left now, if any.
+    pub fn set_route(&mut self, key: SourceKey, route: Route) -> Option<SourceKey> {
+        if self.source == Some(key) {
+            self.change_rules(route);
+            return self.pending.take().map(|(waiting, _)| waiting).filter(|&left| left != key);
+        }
+        if route.switch == SwitchRule::AtKeyframe && self.source.is_some() {
+            let left = self.pending.replace((key, route)).map(|(waiting, _)| waiting);
+            return left.filter(|&left| left != key);
+        }
+        self.pending = None;
+        self.enter(key, route)
+    }
+
+    fn change_rules(&mut self, route: Route) {
+        if self.route.enabled && !route.enabled {
+            self.continuity.pause();
+        }
+        if self.route.layers.selection != route.layers.selection {
+            self.substream = None;
+        }
+        self.route = route;
+    }
+
+    fn enter(&mut self, key: SourceKey, route: Route) -> Option<SourceKey> {
+        self.continuity.switch_source();
+        self.route = route;
+        self.substream = None;
+        self.source.replace(key)
+    }
+
+    /// A keyframe of `key` arrived: if a switch to it waits, it happens now.
+    pub fn take_over(&mut self, key: SourceKey) -> bool {
+        match self.pending {
+            Some((waiting, route)) if waiting == key => {
+                self.pending = None;
+                self.left = self.enter(key, route);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Without a source; returns the ones it is listed at.
+    pub fn leave(&mut self) -> (Option<SourceKey>, Option<SourceKey>) {
+        let pending = self.pending.take().map(|(waiting, _)| waiting);
+        self.continuity.switch_source();
+        self.substream = None;
+        (self.source.take(), pending)
+    }
+
+    /// A source is gone.
+    pub fn lose(&mut self, key: SourceKey) {
+        if self.pending.is_some_and(|(waiting, _)| waiting == key) {
+            self.pending = None;
+        }
+        if self.source == Some(key) {
+            self.source = None;
+            self.continuity.switch_source();
+            self.substream = None;
+        }
+    }
+
+    /// Whether a packet of the sink's source goes out: the route is on, and the packet belongs to
+    /// the substream that flows. Without layer choice that is the first one that shows a keyframe.
+    pub fn choose(&mut self, meta: &Meta) -> bool {
+        if !self.route.enabled {
+            return false;
+        }
+        if self.kind != MediaKind::Video {
+            return true;
+        }
+        match self.substream {
+            Some(current) => current == meta.layer,
+            None if meta.keyframe || meta.layer == 0 => {
+                self.substream = Some(meta.layer);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The number of the next packet on the rtx stream (RFC 4588 §4: a space of its own).
+    pub fn next_rtx_seq(&mut self) -> (Seq, u64) {
+        self.rtx_seq = self.rtx_seq.wrapping_add(1);
+        (Seq(self.rtx_seq as u16), u64::from(self.rtx_seq))
+    }
+}
+
+fn writer(line: &Line, send: &media::Send) -> HeaderWriter {
+    let mid = Mid::new(line.mid.as_bytes());
+    HeaderWriter::new(&send.extensions, mid, line.kind == MediaKind::Video)
+}

@@ -1,0 +1,129 @@
+//! SRTP of one peer: a key each way, and for each SSRC that sends to us its roll-over counter and
+//! replay window.
+//!
+//! A state is kept for an SSRC only after a packet of it was found genuine, so only the peer
+//! itself can fill the tables; they are bounded all the same.
+
+use super::MAX_STREAMS;
+use bifrons_core::dtls::{KeyingMaterial, Role};
+use bifrons_core::rtp::{OSN_LEN, Seq, Ssrc};
+use bifrons_core::srtp::{
+    MasterKey, OpenKey, ReplayWindow, RtpIndex, SealKey, SrtpError, SrtpProfile,
+};
+
+/// SSRCs whose RTCP is followed.
+const MAX_REPORTERS: usize = 2 * MAX_STREAMS;
+
+/// See the module.
+pub struct Keys {
+    profile: SrtpProfile,
+    seal: SealKey,
+    open: OpenKey,
+    rtp: Vec<(Ssrc, RtpIndex)>,
+    rtcp: Vec<(Ssrc, ReplayWindow)>,
+    rtcp_index: u32,
+}
+
+impl Keys {
+    /// The keys that a handshake yielded to us in `role`.
+    ///
+    /// # Errors
+    /// When lengths do not fit the profile, which a handshake never gives.
+    pub fn new(material: &KeyingMaterial, role: Role) -> Result<Self, SrtpError> {
+        let profile = material.profile();
+        let key = |side| MasterKey::new(profile, material.key(side), material.salt(side));
+        Ok(Keys {
+            profile,
+            seal: SealKey::new(&key(role)?)?,
+            open: OpenKey::new(&key(role.peer())?)?,
+            rtp: Vec::new(),
+            rtcp: Vec::new(),
+            rtcp_index: 0,
+        })
+    }
+
+    /// The agreed profile.
+    pub fn profile(&self) -> SrtpProfile {
+        self.profile
+    }
+
+    /// Bytes that sealing adds to an RTP packet.
+    pub fn rtp_overhead(&self) -> usize {
+        self.profile.rtp_overhead()
+    }
+
+    /// Seals the packet whose header of `header_len` bytes stands at the front of `out`; returns
+    /// its length, or `None` where it does not fit or its index is used up.
+    pub fn seal_rtp(
+        &self,
+        out: &mut [u8],
+        header_len: usize,
+        payload: &[u8],
+        index: u64,
+    ) -> Option<usize> {
+        self.seal.seal_rtp(index, out, header_len, payload).ok()
+    }
+
+    /// As [`Keys::seal_rtp`], with the original sequence number before the payload (RFC 4588 §4).
+    pub fn seal_rtx(
+        &self,
+        out: &mut [u8],
+        header_len: usize,
+        original: Seq,
+        payload: &[u8],
+        index: u64,
+    ) -> Option<usize> {
+        let len = bifrons_core::rtp::wrap(out, header_len, original, payload).ok()?;
+        debug_assert_eq!(len, header_len + OSN_LEN + payload.len());
+        self.seal.seal_rtp_in_place(index, out, header_len, len).ok()
+    }
+
+    /// Opens an RTP packet in place; returns the plain packet's length.
+    ///
+    /// # Errors
+    /// Every reason not to take the packet.
+    pub fn open_rtp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
+        let ssrc = ssrc_at(packet, 8).ok_or(SrtpError::TooShort)?;
+        match self.rtp.binary_search_by_key(&ssrc, |&(ssrc, _)| ssrc) {
+            Ok(at) => Ok(self.open.open_rtp(packet, &mut self.rtp[at].1)?.len),
+            Err(at) => {
+                let mut state = RtpIndex::default();
+                let opened = self.open.open_rtp(packet, &mut state)?;
+                if self.rtp.len() < MAX_STREAMS {
+                    self.rtp.insert(at, (ssrc, state));
+                }
+                Ok(opened.len)
+            }
+        }
+    }
+
+    /// Opens an RTCP packet in place; returns the plain compound's length.
+    ///
+    /// # Errors
+    /// Every reason not to take the packet.
+    pub fn open_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
+        let ssrc = ssrc_at(packet, 4).ok_or(SrtpError::TooShort)?;
+        match self.rtcp.binary_search_by_key(&ssrc, |&(ssrc, _)| ssrc) {
+            Ok(at) => Ok(self.open.open_rtcp(packet, &mut self.rtcp[at].1)?.len),
+            Err(at) => {
+                let mut state = ReplayWindow::default();
+                let opened = self.open.open_rtcp(packet, &mut state)?;
+                if self.rtcp.len() < MAX_REPORTERS {
+                    self.rtcp.insert(at, (ssrc, state));
+                }
+                Ok(opened.len)
+            }
+        }
+    }
+
+    /// Seals the plain compound `buffer[..len]` in place under the next index.
+    pub fn seal_rtcp(&mut self, buffer: &mut [u8], len: usize) -> Option<usize> {
+        self.rtcp_index = (self.rtcp_index + 1) & 0x7FFF_FFFF;
+        self.seal.seal_rtcp(self.rtcp_index, buffer, len).ok()
+    }
+}
+
+fn ssrc_at(packet: &[u8], at: usize) -> Option<Ssrc> {
+    let word: [u8; 4] = packet.get(at..at + 4)?.try_into().ok()?;
+    Some(Ssrc(u32::from_be_bytes(word)))
+}

@@ -1,0 +1,130 @@
+//! One m-line of a peer on its shard: what arrives on it, and what leaves.
+
+use super::Seen;
+use crate::forward::{Sink, SourceKey};
+use bifrons_core::media::{Line, MediaKind, Mindex, Payload, Receive};
+use bifrons_core::rtp::{ExtensionIds, Mid, Rid, Ssrc};
+
+/// Simulcast layers of one line.
+pub const MAX_LAYERS: usize = 3;
+
+/// See the module.
+#[derive(Debug)]
+pub struct PeerLine {
+    /// Its index in the SDP.
+    pub mindex: Mindex,
+    /// Its kind.
+    pub kind: MediaKind,
+    /// Its mid, by which packets of unknown SSRC find it.
+    pub mid: Option<Mid>,
+    /// Our SSRC on it.
+    pub ssrc: Ssrc,
+    /// What arrives, while the peer may send.
+    pub receive: Option<ReceiveLine>,
+    /// What leaves, while we may send.
+    pub sink: Option<Sink>,
+}
+
+impl PeerLine {
+    /// A freshly negotiated line. `source` is its place among the shard's sources.
+    pub fn new(line: &Line, source: Option<SourceKey>) -> Self {
+        PeerLine {
+            mindex: line.mindex,
+            kind: line.kind,
+            mid: Mid::new(line.mid.as_bytes()),
+            ssrc: line.ssrc,
+            receive: line.receive.as_ref().zip(source).map(|(r, key)| ReceiveLine::new(r, key)),
+            sink: Sink::new(line),
+        }
+    }
+
+    /// Takes over a renegotiated line; what goes on keeps its state.
+    pub fn renegotiate(&mut self, line: &Line, source: Option<SourceKey>) {
+        self.mid = Mid::new(line.mid.as_bytes());
+        self.ssrc = line.ssrc;
+        match (&mut self.receive, line.receive.as_ref().zip(source)) {
+            (Some(have), Some((receive, _))) => have.renegotiate(receive),
+            (have, new) => *have = new.map(|(r, key)| ReceiveLine::new(r, key)),
+        }
+        match (&mut self.sink, &line.send) {
+            (Some(sink), Some(_)) => sink.renegotiate(line),
+            (sink, _) => *sink = Sink::new(line),
+        }
+    }
+}
+
+/// The receiving half of a line.
+#[derive(Debug)]
+pub struct ReceiveLine {
+    /// Where its packets go on.
+    pub source: SourceKey,
+    /// What may arrive.
+    pub payloads: Vec<Payload>,
+    /// Whether we ask for lost packets.
+    pub nack: bool,
+    /// Whether we send transport-wide feedback about it.
+    pub transport_cc: bool,
+    /// Under which ids extensions arrive.
+    pub ids: ExtensionIds,
+    /// Announced rids; index = substream.
+    pub rids: Vec<Rid>,
+    /// Whether there is more than one substream.
+    pub simulcast: bool,
+    /// The substreams.
+    pub layers: [Layer; MAX_LAYERS],
+}
+
+impl ReceiveLine {
+    fn new(receive: &Receive, source: SourceKey) -> Self {
+        let mut line = ReceiveLine {
+            source,
+            payloads: Vec::new(),
+            nack: false,
+            transport_cc: false,
+            ids: ExtensionIds::new(),
+            rids: Vec::new(),
+            simulcast: false,
+            layers: std::array::from_fn(|_| Layer::default()),
+        };
+        line.renegotiate(receive);
+        line
+    }
+
+    fn renegotiate(&mut self, receive: &Receive) {
+        self.payloads.clone_from(&receive.payloads);
+        self.nack = receive.nack;
+        self.transport_cc = receive.transport_cc;
+        self.ids = receive.extensions;
+        self.rids = receive.rids.iter().filter_map(|rid| Rid::new(rid.as_bytes())).collect();
+        self.simulcast = receive.layers.len() > 1 || receive.rids.len() > 1;
+    }
+
+    /// The payload type's meaning; also finds what an rtx payload type stands for.
+    pub fn payload(&self, pt: u8) -> Option<(&Payload, bool)> {
+        let plain = self.payloads.iter().find(|payload| payload.pt == pt).map(|p| (p, false));
+        plain.or_else(|| {
+            self.payloads.iter().find(|payload| payload.rtx_pt == Some(pt)).map(|p| (p, true))
+        })
+    }
+}
+
+/// One substream as it arrives.
+#[derive(Debug, Default)]
+pub struct Layer {
+    /// Its SSRC, once known.
+    pub ssrc: Option<Ssrc>,
+    /// Which packets were taken.
+    pub seen: Seen,
+    /// When its last packet came, on the shard's clock; 0 = never.
+    pub last_us: u64,
+    /// Whether it counts as receiving (for `media` events).
+    pub receiving: bool,
+    /// Packets taken.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Packets that came as retransmissions.
+    pub retransmissions: u64,
+    /// Packets thrown away.
+    pub dropped: u64,
+}

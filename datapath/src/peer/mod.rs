@@ -1,0 +1,98 @@
+//! One PeerConnection as its shard holds it: how it is reached, its keys, its lines, and what
+//! waits to leave. Touched by no other thread.
+
+mod address;
+mod keys;
+mod line;
+mod path;
+mod seen;
+mod streams;
+mod table;
+
+pub use address::{AddressTable, PER_PEER};
+pub use keys::Keys;
+pub use line::{Layer, MAX_LAYERS, PeerLine, ReceiveLine};
+pub use path::Path;
+pub use seen::Seen;
+pub use streams::{MAX_STREAMS, StreamRole, Streams};
+pub use table::PeerTable;
+
+use crate::departure::Departing;
+use crate::report::Reports;
+use bifrons_core::dtls::{Fingerprint, Role};
+use bifrons_core::ice::{FailureTimer, IceAgent};
+use bifrons_core::media::{Mindex, PeerId};
+use std::net::SocketAddr;
+
+/// References one peer may have waiting: 40 ms of a very fast stream. Past it the oldest video is
+/// let go.
+pub const QUEUE: usize = 1024;
+
+/// See the module.
+pub struct Peer {
+    /// Its name.
+    pub id: PeerId,
+    /// Finds and keeps the way to it.
+    pub agent: Box<dyn IceAgent>,
+    /// Decides when a failed way is given up.
+    pub failure: FailureTimer,
+    /// The way, once there is one.
+    pub path: Option<Path>,
+    /// Addresses it proved to be at, at most [`PER_PEER`], oldest first.
+    pub addresses: Vec<(u16, SocketAddr)>,
+    /// Our DTLS role, once settled.
+    pub role: Option<Role>,
+    /// What its certificate must hash to, once known.
+    pub fingerprint: Option<Fingerprint>,
+    /// Whether the handshake lane was told to begin.
+    pub handshake: bool,
+    /// SRTP both ways, once agreed.
+    pub keys: Option<Keys>,
+    /// Its m-lines, ascending by index.
+    pub lines: Vec<PeerLine>,
+    /// What its SSRCs carry.
+    pub streams: Streams,
+    /// What waits to leave in this turn.
+    pub queue: Vec<Departing>,
+    /// The last transport-wide number given to a packet; the first is 1.
+    pub transport_seq: u16,
+    /// What it reports to us, and we to it.
+    pub reports: Reports,
+    /// Datagrams that could not be opened.
+    pub unopened: u64,
+    /// Told that it is down; only `Close` is still expected.
+    pub down: bool,
+}
+
+impl Peer {
+    /// The line with this index.
+    pub fn line(&self, mindex: Mindex) -> Option<&PeerLine> {
+        self.lines.iter().find(|line| line.mindex == mindex)
+    }
+
+    /// As [`Peer::line`], to change it.
+    pub fn line_mut(&mut self, mindex: Mindex) -> Option<&mut PeerLine> {
+        self.lines.iter_mut().find(|line| line.mindex == mindex)
+    }
+
+    /// Puts a reference behind the others. True if it is the first one to wait, so that the shard
+    /// notes the peer as departing. When the queue is full the packet is let go.
+    pub fn enqueue(&mut self, departing: Departing) -> Enqueued {
+        if self.queue.len() >= QUEUE {
+            return Enqueued::Shed;
+        }
+        self.queue.push(departing);
+        if self.queue.len() == 1 { Enqueued::First } else { Enqueued::Behind }
+    }
+}
+
+/// What became of a reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enqueued {
+    /// It is the only one that waits.
+    First,
+    /// Others wait before it.
+    Behind,
+    /// There was no room.
+    Shed,
+}

@@ -1,0 +1,126 @@
+//! A sink's history: which stored packet left under which sequence number, and what was stamped
+//! on it at departure.
+//!
+//! The stamps are kept because one (key, SSRC, index) may be sealed once, or again byte for byte
+//! (design §3): without RFC 4588 a retransmission must repeat header, extensions and payload
+//! exactly, or be refused.
+
+use bifrons_core::rtp::Seq;
+
+/// One packet as it left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Its sequence number on the sink's leg.
+    pub seq: Seq,
+    /// The SRTP packet index (roll-over counter and sequence number) it was sealed under.
+    pub index: u64,
+    /// The source it came from, as the shard numbers sources; with `generation` it misses a
+    /// source that has gone.
+    pub source: u32,
+    /// Tenant of the source's place.
+    pub generation: u32,
+    /// Its index in that source's ring.
+    pub packet: u64,
+    /// Its timestamp on the sink's leg.
+    pub timestamp: u32,
+    /// Its payload type on the sink's leg.
+    pub pt: u8,
+    /// The sink's negotiation it left under: after a renegotiation the same bytes cannot be made.
+    pub epoch: u8,
+    /// What was stamped as abs-send-time (24 bit).
+    pub abs_send_time: u32,
+    /// What was stamped as transport-wide number.
+    pub transport_seq: u16,
+    /// The playout delay it left with, as min << 12 | max; `u32::MAX` = the sender's own.
+    pub delay: u32,
+    /// When it left, on the shard's clock.
+    pub left_us: u64,
+    /// When it was last repeated.
+    pub repeated_us: u64,
+    /// The wait before it may be repeated again; doubles with each repeat (webrtc-behaviour §6).
+    pub backoff_us: u32,
+}
+
+/// First wait between two repeats of one packet.
+const BACKOFF_FIRST_US: u32 = 40_000;
+/// Longest such wait.
+const BACKOFF_LAST_US: u32 = 1_000_000;
+
+/// The last packets that left on one SSRC, found by sequence number.
+#[derive(Debug, Default)]
+pub struct History {
+    sent: Box<[Option<Sent>]>,
+}
+
+impl History {
+    /// Remembers `slots` packets, rounded up to a power of two.
+    pub fn new(slots: usize) -> Self {
+        History { sent: vec![None; slots.next_power_of_two()].into_boxed_slice() }
+    }
+
+    /// Whether it has room for anything.
+    pub fn is_empty(&self) -> bool {
+        self.sent.is_empty()
+    }
+
+    /// Remembers a packet, in place of the one a whole history ago.
+    pub fn record(&mut self, sent: Sent) {
+        let mask = self.sent.len().wrapping_sub(1);
+        if let Some(slot) = self.sent.get_mut(usize::from(sent.seq.0) & mask) {
+            *slot = Some(sent);
+        }
+    }
+
+    /// The packet that left as `seq`, if it may be sent again at `now_us`: remembered, not older
+    /// than `keep_us`, and not repeated within its backoff. Asking counts as a repeat.
+    pub fn repeat(&mut self, seq: Seq, now_us: u64, keep_us: u64) -> Option<Sent> {
+        let mask = self.sent.len().wrapping_sub(1);
+        let sent = self.sent.get_mut(usize::from(seq.0) & mask)?.as_mut()?;
+        if sent.seq != seq {
+            return None;
+        }
+        if now_us.saturating_sub(sent.left_us) > keep_us {
+            return None;
+        }
+        if sent.backoff_us == 0 {
+            sent.backoff_us = BACKOFF_FIRST_US;
+        } else if now_us.saturating_sub(sent.repeated_us) < u64::from(sent.backoff_us) {
+            return None;
+        } else {
+            sent.backoff_us = (sent.backoff_us * 2).min(BACKOFF_LAST_US);
+        }
+        sent.repeated_us = now_us;
+        Some(*sent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(seq: u16, left_us: u64) -> Sent {
+        Sent { seq: Seq(seq), left_us, ..Sent::default() }
+    }
+
+    #[test]
+    fn a_repeat_waits_for_its_backoff() {
+        let mut history = History::new(8);
+        history.record(sent(9, 1_000));
+        assert!(history.repeat(Seq(9), 11_000, 200_000).is_some());
+        assert!(history.repeat(Seq(9), 31_000, 200_000).is_none(), "20 ms after the first");
+        assert!(history.repeat(Seq(9), 71_000, 200_000).is_some(), "60 ms after the first");
+        assert!(history.repeat(Seq(9), 121_000, 200_000).is_none(), "the wait has doubled");
+    }
+
+    #[test]
+    fn what_is_too_old_or_overwritten_is_not_repeated() {
+        let mut history = History::new(8);
+        history.record(sent(1, 0));
+        assert!(history.repeat(Seq(1), 3_000_000, 200_000).is_none());
+        history.record(sent(2, 0));
+        history.record(sent(10, 0));
+        assert!(history.repeat(Seq(2), 1_000, 200_000).is_none());
+        assert!(history.repeat(Seq(10), 1_000, 200_000).is_some());
+        assert!(History::default().repeat(Seq(1), 0, 1).is_none());
+    }
+}

@@ -1,0 +1,201 @@
+//! What control asks of a shard.
+
+use super::Shard;
+use crate::handshake::ToLane;
+use crate::peer::{Peer, PeerLine, StreamRole, Streams};
+use crate::report::Reports;
+use bifrons_core::ice::{AgentSettings, FailureTimer, new_agent};
+use bifrons_core::media::{
+    Line, MediaKind, PeerId, PeerSetup, PeerUpdate, ShardCommand, ShardEvent, SourceId,
+};
+
+impl Shard {
+    /// Carries out one command. About a peer that is gone: nothing happens.
+    pub fn command(&mut self, command: ShardCommand) {
+        match command {
+            ShardCommand::Open(setup) => self.open(*setup),
+            ShardCommand::Update { peer, update } => self.update(peer, *update),
+            ShardCommand::Candidate { peer, candidate } => {
+                if let Some(peer) = self.peers.get_mut(peer) {
+                    // An unusable candidate is ignored (webrtc-behaviour §1.4).
+                    let _ = peer.agent.add_remote_candidate(&candidate);
+                }
+                self.pump_ice(peer.slot);
+            }
+            ShardCommand::EndOfCandidates { peer } => {
+                if let Some(peer) = self.peers.get_mut(peer) {
+                    peer.failure.end_of_candidates();
+                }
+            }
+            ShardCommand::Close { peer } => self.close(peer),
+            ShardCommand::Plan(plan) => self.plan(plan),
+            ShardCommand::Export { source, shard, on } => self.export(source, shard, on),
+            ShardCommand::Query { ticket, peer } => {
+                let statistics = self.statistics(peer).map(Box::new);
+                self.tell(ShardEvent::Statistics { ticket, statistics });
+            }
+            ShardCommand::Count => {
+                let counters = self.counters();
+                self.tell(ShardEvent::Counters { shard: self.config.id, counters });
+            }
+            ShardCommand::Stop => {
+                self.stopping = true;
+                for id in self.peers.ids() {
+                    self.close(id);
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, setup: PeerSetup) {
+        let id = setup.peer;
+        let transport = setup.transport;
+        let settings = AgentSettings {
+            tag: id,
+            lite: self.config.ice_lite,
+            controlling: transport.controlling,
+            consent: self.config.consent_freshness,
+        };
+        let mut agent = new_agent(
+            self.now.instant,
+            settings,
+            &transport.local,
+            &self.config.sockets,
+            self.config.secret ^ id.to_bits(),
+        );
+        if let Some(remote) = &transport.remote {
+            agent.set_remote_credentials(remote);
+        }
+        for candidate in &transport.candidates {
+            let _ = agent.add_remote_candidate(candidate);
+        }
+        let mut failure = FailureTimer::new(self.config.hangup_on_failed);
+        if transport.end_of_candidates {
+            failure.end_of_candidates();
+        }
+        if transport.remote.is_some() {
+            failure.answered();
+        }
+        let former = self.peers.insert(Box::new(Peer {
+            id,
+            agent,
+            failure,
+            path: None,
+            addresses: Vec::new(),
+            role: transport.dtls_role,
+            fingerprint: transport.fingerprint,
+            handshake: false,
+            keys: None,
+            lines: Vec::new(),
+            streams: Streams::default(),
+            queue: Vec::new(),
+            transport_seq: 0,
+            reports: Reports::default(),
+            unopened: 0,
+            down: false,
+        }));
+        debug_assert!(former.is_none(), "control gave a slot away twice");
+        self.set_lines(id, &setup.lines);
+        self.pump_ice(id.slot);
+    }
+
+    fn update(&mut self, id: PeerId, update: PeerUpdate) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        if let Some(local) = &update.local {
+            peer.agent.restart(self.now.instant, local);
+        }
+        if let Some(remote) = &update.remote {
+            peer.agent.set_remote_credentials(remote);
+            peer.failure.answered();
+        }
+        for candidate in &update.candidates {
+            let _ = peer.agent.add_remote_candidate(candidate);
+        }
+        if update.end_of_candidates {
+            peer.failure.end_of_candidates();
+        }
+        peer.role = peer.role.or(update.dtls_role);
+        if let Some(fingerprint) = update.fingerprint {
+            peer.fingerprint = Some(fingerprint);
+            if peer.handshake {
+                self.to_lane.push_back(ToLane::Fingerprint { peer: id, fingerprint });
+            }
+        }
+        if let Some(lines) = &update.lines {
+            self.set_lines(id, lines);
+        }
+        self.start_handshake(id.slot);
+        self.pump_ice(id.slot);
+    }
+
+    /// Replaces a peer's line table; what goes on keeps its state.
+    fn set_lines(&mut self, id: PeerId, lines: &[Line]) {
+        let Some(peer) = self.peers.get(id) else { return };
+        let gone: Vec<_> = peer
+            .lines
+            .iter()
+            .map(|line| line.mindex)
+            .filter(|have| !lines.iter().any(|line| line.mindex == *have))
+            .collect();
+        for mindex in gone {
+            self.drop_source(SourceId::Line(id.line(mindex)));
+            self.leave_source(id.slot, mindex);
+            if let Some(peer) = self.peers.get_mut(id) {
+                peer.lines.retain(|line| line.mindex != mindex);
+                peer.streams.forget(mindex);
+            }
+        }
+        for line in lines.iter().filter(|line| line.kind != MediaKind::Data) {
+            self.set_line(id, line);
+        }
+    }
+
+    fn set_line(&mut self, id: PeerId, line: &Line) {
+        let name = SourceId::Line(id.line(line.mindex));
+        if line.send.is_none() {
+            self.leave_source(id.slot, line.mindex);
+        }
+        // A source outlives an inactive spell of its line: routes stay, packets just do not come.
+        let source = line.receive.is_some().then(|| self.sources.find_or_make(name, line.kind));
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        match peer.line_mut(line.mindex) {
+            Some(have) => have.renegotiate(line, source),
+            None => {
+                peer.lines.push(PeerLine::new(line, source));
+                peer.lines.sort_by_key(|line| line.mindex);
+            }
+        }
+        let Some(receive) = &line.receive else { return };
+        for (layer, announced) in receive.layers.iter().take(3).enumerate() {
+            let role = StreamRole { mindex: line.mindex, layer: layer as u8, rtx: false };
+            peer.streams.set(announced.ssrc, role);
+            if let Some(rtx) = announced.rtx {
+                peer.streams.set(rtx, StreamRole { rtx: true, ..role });
+            }
+        }
+    }
+
+    fn close(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get(id) else { return };
+        let lines: Vec<_> = peer.lines.iter().map(|line| line.mindex).collect();
+        for mindex in lines {
+            self.leave_source(id.slot, mindex);
+            self.drop_source(SourceId::Line(id.line(mindex)));
+        }
+        let Some(peer) = self.peers.get(id) else { return };
+        if peer.handshake {
+            self.to_lane.push_back(ToLane::Close { peer: id });
+        } else {
+            self.forget(id);
+        }
+    }
+
+    /// The last trace of a peer goes: after its close alert, if it had a handshake.
+    pub(super) fn forget(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.remove(id) else { return };
+        for (socket, from) in peer.addresses {
+            self.addresses.remove(socket, from, id.slot);
+        }
+        self.tell(ShardEvent::Closed { peer: id });
+    }
+}

@@ -1,0 +1,168 @@
+//! From candidates to keys: the ICE agent's and the handshake lane's part in a peer's life.
+
+use super::Shard;
+use crate::handshake::{FromLane, ToLane};
+use crate::peer::{Keys, Path};
+use bifrons_core::ice::{FailureVerdict, IceEvent, stun};
+use bifrons_core::media::{DownReason, Fact, PeerId, ShardEvent};
+use std::net::SocketAddr;
+
+impl Shard {
+    /// Sends what a peer's agent wants sent, acts on what it says, and arms its next deadline.
+    pub(super) fn pump_ice(&mut self, slot: u32) {
+        self.transmit_ice(slot);
+        while let Some(event) = self.peers.at_mut(slot).and_then(|peer| peer.agent.poll_event()) {
+            self.ice_event(slot, event);
+        }
+        let Some(peer) = self.peers.at_mut(slot) else { return };
+        if let Some(at) = peer.agent.poll_timeout() {
+            self.timers.arm(slot, self.clock.us_of(at));
+        }
+        if let Some(at) = peer.failure.poll_timeout() {
+            self.timers.arm(slot, self.clock.us_of(at));
+        }
+    }
+
+    fn transmit_ice(&mut self, slot: u32) {
+        let Some(peer) = self.peers.at_mut(slot) else { return };
+        loop {
+            let Some(transmit) = peer.agent.poll_transmit(self.outbox.room(stun::MAX_MESSAGE))
+            else {
+                return;
+            };
+            let sockets = &self.config.sockets;
+            if let Some(socket) = sockets.iter().position(|&local| local == transmit.pair.local) {
+                self.outbox.send(socket as u16, transmit.pair.remote, transmit.len);
+            }
+        }
+    }
+
+    fn socket_of(&self, local: SocketAddr) -> Option<u16> {
+        self.config.sockets.iter().position(|&have| have == local).map(|at| at as u16)
+    }
+
+    fn ice_event(&mut self, slot: u32, event: IceEvent) {
+        match event {
+            IceEvent::ValidatedAddress(pair) => {
+                let Some(socket) = self.socket_of(pair.local) else { return };
+                self.addresses.insert(socket, pair.remote, slot);
+                if let Some(peer) = self.peers.at_mut(slot) {
+                    peer.addresses.push((socket, pair.remote));
+                }
+            }
+            IceEvent::RetiredAddress(pair) => {
+                let Some(socket) = self.socket_of(pair.local) else { return };
+                self.addresses.remove(socket, pair.remote, slot);
+                if let Some(peer) = self.peers.at_mut(slot) {
+                    peer.addresses.retain(|&have| have != (socket, pair.remote));
+                }
+            }
+            IceEvent::SelectedPair(selected) => {
+                let Some(socket) = self.socket_of(selected.pair.local) else { return };
+                if let Some(peer) = self.peers.at_mut(slot) {
+                    peer.path = Some(Path::Udp { socket, remote: selected.pair.remote });
+                }
+                self.start_handshake(slot);
+            }
+            IceEvent::Checking => {}
+            IceEvent::Connected => {
+                if let Some(peer) = self.peers.at_mut(slot) {
+                    peer.failure.connected(self.now.instant);
+                }
+            }
+            IceEvent::Disconnected | IceEvent::Failed => self.ice_failed(slot),
+        }
+    }
+
+    fn ice_failed(&mut self, slot: u32) {
+        let Some(peer) = self.peers.at_mut(slot) else { return };
+        let verdict = peer.failure.failed(self.now.instant);
+        self.failure_verdict(slot, verdict);
+    }
+
+    fn failure_verdict(&mut self, slot: u32, verdict: FailureVerdict) {
+        let Some(peer) = self.peers.at(slot) else { return };
+        let id = peer.id;
+        match verdict {
+            FailureVerdict::Wait => {}
+            FailureVerdict::Tell => {
+                self.tell(ShardEvent::Fact { peer: id, fact: Fact::IceFailed });
+            }
+            FailureVerdict::HangUp => self.bring_down(id, DownReason::IceFailed),
+        }
+    }
+
+    /// Lets time pass for a peer's connectivity.
+    pub(super) fn ice_timeout(&mut self, slot: u32) {
+        let Some(peer) = self.peers.at_mut(slot) else { return };
+        if peer.agent.poll_timeout().is_some_and(|at| at <= self.now.instant) {
+            peer.agent.handle_timeout(self.now.instant);
+        }
+        if peer.failure.poll_timeout().is_some_and(|at| at <= self.now.instant) {
+            let verdict = peer.failure.handle_timeout(self.now.instant);
+            self.failure_verdict(slot, verdict);
+        }
+        self.pump_ice(slot);
+    }
+
+    /// Starts the handshake once there is a path and a role; the fingerprint may follow.
+    pub(super) fn start_handshake(&mut self, slot: u32) {
+        let Some(peer) = self.peers.at_mut(slot) else { return };
+        let (Some(_), Some(role), false) = (peer.path, peer.role, peer.handshake) else { return };
+        peer.handshake = true;
+        let (id, fingerprint) = (peer.id, peer.fingerprint);
+        self.to_lane.push_back(ToLane::Start { peer: id, role, fingerprint });
+    }
+
+    pub(super) fn receive_dtls(&mut self, slot: u32, bytes: &[u8]) {
+        let Some(peer) = self.peers.at(slot) else { return };
+        if peer.handshake
+            && let Some(record) = ToLane::record(peer.id, bytes)
+        {
+            self.to_lane.push_back(record);
+        }
+    }
+
+    /// Takes an answer of the handshake lane.
+    pub fn from_lane(&mut self, message: FromLane) {
+        match message {
+            FromLane::Datagram { peer, bytes } => {
+                if let Some(Path::Udp { socket, remote }) =
+                    self.peers.get(peer).and_then(|peer| peer.path)
+                {
+                    self.outbox.push(socket, remote, &bytes);
+                }
+            }
+            FromLane::Connected { peer, keys, role } => self.handshake_done(peer, keys, role),
+            FromLane::Down { peer, reason } => self.bring_down(peer, reason),
+            FromLane::Closed { peer } => self.forget(peer),
+        }
+    }
+
+    fn handshake_done(
+        &mut self,
+        id: PeerId,
+        material: Option<bifrons_core::dtls::KeyingMaterial>,
+        role: bifrons_core::dtls::Role,
+    ) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let keys = material.and_then(|material| Keys::new(&material, role).ok());
+        let Some(keys) = keys else {
+            self.bring_down(id, DownReason::DtlsError);
+            return;
+        };
+        let profile = keys.profile();
+        peer.keys = Some(keys);
+        self.tell(ShardEvent::Up { peer: id, profile });
+        self.begin_reports(id.slot);
+        self.want_keyframes_for(id);
+    }
+
+    /// Tells control, once, that a peer has ended; control answers with `Close`.
+    pub(super) fn bring_down(&mut self, id: PeerId, reason: DownReason) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        if !std::mem::replace(&mut peer.down, true) {
+            self.tell(ShardEvent::Down { peer: id, reason });
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! A shard: the peers of one core, and everything that happens to them.
+//!
+//! The shard itself is sans-IO. A turn is: commands, then datagrams, hand-offs and handshake
+//! answers, then timers, then departure. The thread around it ([`crate::run`]), or the simulator,
+//! supplies time, an [`Engine`](crate::engine::Engine) and the far ends of its queues.
+
+mod clock;
+mod command;
+mod connect;
+mod outbox;
+mod receive;
+mod route;
+mod rtcp;
+mod rtp;
+mod timers;
+mod turn;
+
+pub use clock::{Clock, Now};
+pub use outbox::Outbox;
+pub use timers::Timers;
+
+use crate::forward::Sources;
+use crate::handshake::ToLane;
+use crate::handoff::{Feedback, Parcel};
+use crate::peer::{AddressTable, PeerTable};
+use bifrons_core::media::{ShardCounters, ShardEvent};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What all shards of a server share, as values.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// This shard's index.
+    pub id: u8,
+    /// The local addresses of its sockets, in the engine's order.
+    pub sockets: Vec<SocketAddr>,
+    /// Whether our ICE agents are lite.
+    pub ice_lite: bool,
+    /// Hang up at once when ICE fails after having been connected.
+    pub hangup_on_failed: bool,
+    /// Consent checks as connectivity checks (RFC 7675).
+    pub consent_freshness: bool,
+    /// Least time that sent packets are kept for retransmission.
+    pub min_nack_queue: Duration,
+    /// Period of transport-wide feedback.
+    pub twcc_period: Duration,
+    /// Silence after which a line counts as not receiving; zero = off.
+    pub no_media: Duration,
+    /// Losses in a second that make a slow link; 0 = off.
+    pub slow_link_losses: u32,
+    /// Random; seeds the address table's hash and nothing else.
+    pub secret: u64,
+}
+
+/// See the module.
+pub struct Shard {
+    config: ShardConfig,
+    clock: Clock,
+    now: Now,
+    peers: PeerTable,
+    addresses: AddressTable,
+    sources: Sources,
+    timers: Timers,
+    outbox: Outbox,
+    /// Slots of peers with something to send in this turn.
+    departing: Vec<u32>,
+    /// Events for control that did not fit the ring yet.
+    pub(crate) events: VecDeque<ShardEvent>,
+    /// Messages for the handshake lane that did not fit the ring yet.
+    pub(crate) to_lane: VecDeque<ToLane>,
+    /// Packets for other shards, made in this turn.
+    pub(crate) parcels: Vec<(u8, Box<Parcel>)>,
+    /// Boxes to make parcels of.
+    pub(crate) empties: Vec<Box<Parcel>>,
+    /// Feedback for other shards, made in this turn.
+    pub(crate) feedback: Vec<(u8, Feedback)>,
+    counters: ShardCounters,
+    stopping: bool,
+}
+
+impl Shard {
+    /// A shard without peers.
+    pub fn new(config: ShardConfig, clock: Clock, now: Now) -> Self {
+        Shard {
+            addresses: AddressTable::new(config.secret),
+            config,
+            clock,
+            now,
+            peers: PeerTable::default(),
+            sources: Sources::default(),
+            timers: Timers::default(),
+            outbox: Outbox::default(),
+            departing: Vec::with_capacity(256),
+            events: VecDeque::new(),
+            to_lane: VecDeque::new(),
+            parcels: Vec::new(),
+            empties: Vec::new(),
+            feedback: Vec::new(),
+            counters: ShardCounters::default(),
+            stopping: false,
+        }
+    }
+
+    /// Its index.
+    pub fn id(&self) -> u8 {
+        self.config.id
+    }
+
+    /// Its counters now.
+    pub fn counters(&self) -> ShardCounters {
+        ShardCounters { peers: self.peers.len(), ..self.counters }
+    }
+
+    /// Whether it was told to stop and every peer is gone.
+    pub fn has_stopped(&self) -> bool {
+        self.stopping && self.peers.is_empty()
+    }
+
+    fn tell(&mut self, event: ShardEvent) {
+        self.events.push_back(event);
+    }
+}

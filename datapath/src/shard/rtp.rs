@@ -1,0 +1,235 @@
+//! A media packet's way in: open, know, keep, route (design §3.3-3.5).
+
+use super::Shard;
+use crate::departure::Departing;
+use crate::handoff::Parcel;
+use crate::forward::SourceKey;
+use crate::peer::{Enqueued, Layer, Peer, PeerLine, StreamRole};
+use crate::retransmit::{Meta, SLOT_BYTES};
+use bifrons_core::codec;
+use bifrons_core::media::{Fact, MediaKind, ShardEvent};
+use bifrons_core::rtp::{self, MAX_PACKET, Packet, PayloadType, parse_extensions};
+
+impl Shard {
+    #[inline]
+    pub(super) fn receive_rtp(&mut self, slot: u32, bytes: &mut [u8]) {
+        let Some(peer) = self.peers.at_mut(slot) else { return };
+        let Some(keys) = peer.keys.as_mut() else {
+            peer.unopened += 1;
+            return;
+        };
+        if bytes.len() > MAX_PACKET {
+            peer.unopened += 1;
+            return;
+        }
+        let Ok(len) = keys.open_rtp(bytes) else {
+            peer.unopened += 1;
+            return;
+        };
+        self.accept_rtp(slot, &mut bytes[..len]);
+    }
+
+    /// Takes an opened packet of a peer.
+    fn accept_rtp(&mut self, slot: u32, bytes: &mut [u8]) {
+        let now = self.now;
+        let Some(peer) = self.peers.at_mut(slot) else { return };
+        let Some(role) = role_of(peer, bytes) else {
+            self.counters.unmatched += 1;
+            return;
+        };
+        let Some(line) = peer.lines.iter_mut().find(|line| line.mindex == role.mindex) else {
+            return;
+        };
+        let Some(receive) = line.receive.as_mut() else { return };
+        let arrived = Packet::parse(bytes)
+            .map(|packet| parse_extensions(&packet, &receive.ids).transport_seq)
+            .ok()
+            .flatten();
+        if let (Some(number), true) = (arrived, receive.transport_cc) {
+            peer.reports.arrived(number, now.us);
+        }
+        let len = match role.rtx {
+            false => bytes.len(),
+            true => match restore(bytes, receive, role.layer) {
+                Some(len) => len,
+                None => return,
+            },
+        };
+        let bytes = &bytes[..len];
+        let Some(meta) = describe(bytes, receive, role.layer, line.kind, now.us) else { return };
+        let layer = &mut receive.layers[usize::from(role.layer)];
+        if !layer.take(&meta, role.rtx, receive.nack, now.us) {
+            return;
+        }
+        let (source, substream) = (receive.source, receive.simulcast.then_some(role.layer));
+        let begins = !std::mem::replace(&mut layer.receiving, true);
+        let id = peer.id;
+        if begins {
+            let mindex = role.mindex;
+            let fact = Fact::Receiving { mindex, substream, receiving: true };
+            self.tell(ShardEvent::Fact { peer: id, fact });
+        }
+        self.keep_and_route(source, bytes, meta);
+        self.arm_nacks(slot, role);
+    }
+
+    /// Stores a packet in its source's ring and sends a reference to each sink, a copy to each
+    /// other shard.
+    pub(super) fn keep_and_route(&mut self, key: SourceKey, bytes: &[u8], meta: Meta) {
+        let now = self.now;
+        let Some(source) = self.sources.get_mut(key) else { return };
+        let Some(packet) = source.ring_mut().push(bytes, meta) else { return };
+        if meta.keyframe {
+            source.keyframes.arrived(now.us);
+        }
+        if source.kind == MediaKind::Video
+            && let Some(bps) = source.remb.packet(source.policy.remb_bps, now.us)
+        {
+            self.send_remb(key, bps);
+        }
+        self.listen(key, &meta);
+        self.export_packet(key, bytes, meta);
+        let Some(source) = self.sources.get(key) else { return };
+        let muted = source.policy.muted;
+        let mut switched = false;
+        for place in &source.sinks {
+            let Some(peer) = self.peers.at_mut(place.slot) else { continue };
+            let Some(sink) = peer.line_mut(place.mindex).and_then(|line| line.sink.as_mut()) else {
+                continue;
+            };
+            if sink.source != Some(key) {
+                if !(meta.keyframe && sink.take_over(key)) {
+                    continue;
+                }
+                switched = true;
+            }
+            if muted || !sink.choose(&meta) {
+                continue;
+            }
+            let departing = Departing::First { mindex: place.mindex, source: key, packet };
+            match peer.enqueue(departing) {
+                Enqueued::First => self.departing.push(place.slot),
+                Enqueued::Behind => {}
+                Enqueued::Shed => self.counters.shed += 1,
+            }
+        }
+        if switched {
+            self.settle_switches(key);
+        }
+    }
+
+    fn export_packet(&mut self, key: SourceKey, bytes: &[u8], meta: Meta) {
+        let Some(source) = self.sources.get(key) else { return };
+        for &shard in &source.exports {
+            let mut parcel = self.empties.pop().unwrap_or_else(|| {
+                Box::new(Parcel { source: source.id, meta, bytes: [0; SLOT_BYTES] })
+            });
+            parcel.source = source.id;
+            parcel.meta = meta;
+            parcel.meta.len = bytes.len() as u16;
+            parcel.bytes[..bytes.len()].copy_from_slice(bytes);
+            self.parcels.push((shard, parcel));
+        }
+    }
+
+    /// Takes a packet that another shard handed over; the box goes back to it.
+    pub fn from_neighbour(&mut self, parcel: &Parcel) {
+        let Some(key) = self.sources.find(parcel.source) else { return };
+        let len = usize::from(parcel.meta.len).min(SLOT_BYTES);
+        self.keep_and_route(key, &parcel.bytes[..len], parcel.meta);
+    }
+}
+
+impl Layer {
+    /// Counts a packet; false if it was taken before.
+    fn take(&mut self, meta: &Meta, rtx: bool, nack: bool, now_us: u64) -> bool {
+        if !self.seen.is_new(meta.seq) {
+            self.dropped += 1;
+            return false;
+        }
+        self.last_us = now_us;
+        self.packets += 1;
+        self.bytes += u64::from(meta.len);
+        self.retransmissions += u64::from(rtx);
+        self.ssrc.get_or_insert(meta.ssrc);
+        self.note_arrival(meta, rtx, nack, now_us);
+        true
+    }
+}
+
+/// Whose packet it is: by SSRC, else learnt from mid and rid, else the only line that can have
+/// sent this payload type (webrtc-behaviour §5.2).
+fn role_of(peer: &mut Peer, bytes: &[u8]) -> Option<StreamRole> {
+    let packet = Packet::parse_header(bytes).ok()?;
+    if let Some(role) = peer.streams.get(packet.ssrc()) {
+        return Some(role);
+    }
+    let role = learn(&peer.lines, &packet)?;
+    peer.streams.set(packet.ssrc(), role).then_some(role)
+}
+
+fn learn(lines: &[PeerLine], packet: &Packet<'_>) -> Option<StreamRole> {
+    let pt = packet.payload_type().get();
+    let mut by_payload = None;
+    for line in lines {
+        let Some(receive) = &line.receive else { continue };
+        let values = parse_extensions(packet, &receive.ids);
+        let Some((_, rtx)) = receive.payload(pt) else { continue };
+        if let Some(mid) = values.mid {
+            if line.mid != Some(mid) {
+                continue;
+            }
+        } else if receive.layers.iter().any(|layer| layer.ssrc.is_some()) && !rtx {
+            continue;
+        }
+        let layer = match values.rid.or(values.repaired_rid) {
+            Some(rid) => receive.rids.iter().position(|&have| have == rid),
+            None if receive.rids.is_empty() => Some(0),
+            None => None,
+        };
+        let Some(layer) = layer else { continue };
+        let role = StreamRole { mindex: line.mindex, layer: layer as u8, rtx };
+        if values.mid.is_some() {
+            return Some(role);
+        }
+        by_payload.get_or_insert(role);
+    }
+    by_payload
+}
+
+/// Turns a retransmission back into the packet it repeats.
+fn restore(bytes: &mut [u8], receive: &crate::peer::ReceiveLine, layer: u8) -> Option<usize> {
+    let pt = PayloadType::from_low_bits(*bytes.get(1)?);
+    let (payload, _) = receive.payload(pt.get())?;
+    let original = PayloadType::from_low_bits(payload.pt);
+    let ssrc = receive.layers.get(usize::from(layer))?.ssrc?;
+    rtp::unwrap(bytes, ssrc, original).ok()?
+}
+
+/// Reads once what every sink will want to know.
+fn describe(
+    bytes: &[u8],
+    receive: &crate::peer::ReceiveLine,
+    layer: u8,
+    kind: MediaKind,
+    now_us: u64,
+) -> Option<Meta> {
+    let packet = Packet::parse(bytes).ok()?;
+    let pt = packet.payload_type().get();
+    let codec = receive.payload(pt).and_then(|(payload, _)| payload.codec);
+    let payload = packet.layout().payload();
+    let video = kind == MediaKind::Video;
+    Some(Meta {
+        ssrc: packet.ssrc(),
+        seq: packet.seq(),
+        timestamp: packet.timestamp(),
+        pt,
+        marker: packet.marker(),
+        layer,
+        keyframe: video && codec.is_some_and(|c| codec::is_keyframe(c, &bytes[payload.clone()])),
+        arrived_us: now_us,
+        len: bytes.len() as u16,
+        payload: (payload.start as u16, payload.end as u16),
+        extensions: parse_extensions(&packet, &receive.ids),
+    })
+}

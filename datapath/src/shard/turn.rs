@@ -1,0 +1,70 @@
+//! One turn of a shard, in its order.
+
+use super::{Now, Shard};
+use crate::departure::depart;
+use crate::engine::Engine;
+use std::io;
+use std::time::{Duration, Instant};
+
+impl Shard {
+    /// Takes the time of the turn, read once.
+    #[inline]
+    pub fn begin(&mut self, instant: Instant) -> Now {
+        self.now = self.clock.at(instant);
+        self.now
+    }
+
+    /// Lets time pass for the peers whose deadline has come.
+    pub fn tick(&mut self) {
+        while let Some(slot) = self.timers.due(self.now.us) {
+            self.ice_timeout(slot);
+            self.report_timeout(slot);
+        }
+    }
+
+    /// Sends everything that waits: protocol answers first, then each peer's packets.
+    ///
+    /// # Errors
+    /// Only those that make the engine useless.
+    pub fn depart(&mut self, engine: &mut dyn Engine) -> io::Result<()> {
+        self.send_outbox(engine)?;
+        let mut departing = std::mem::take(&mut self.departing);
+        for &slot in &departing {
+            let Some(peer) = self.peers.at_mut(slot) else { continue };
+            let departed = depart(peer, &self.sources, self.now, engine)?;
+            self.counters.forwarded += departed.packets;
+            self.counters.shed += departed.shed;
+        }
+        departing.clear();
+        self.departing = departing;
+        engine.flush()
+    }
+
+    fn send_outbox(&mut self, engine: &mut dyn Engine) -> io::Result<()> {
+        let mut result = Ok(());
+        self.outbox.drain(|socket, to, bytes| {
+            if result.is_err() {
+                return;
+            }
+            match engine.room(bytes.len()) {
+                Ok(room) => {
+                    room[..bytes.len()].copy_from_slice(bytes);
+                    engine.send(socket, to, bytes.len(), 0);
+                }
+                Err(error) => result = Err(error),
+            }
+        });
+        result
+    }
+
+    /// How long the thread may sleep; `None` when nothing is due.
+    pub fn sleep(&self, now: Instant) -> Option<Duration> {
+        let next_us = self.timers.next_us()?;
+        Some(Duration::from_micros(next_us.saturating_sub(self.clock.at(now).us)))
+    }
+
+    /// Whether something waits for a ring that was full.
+    pub fn has_backlog(&self) -> bool {
+        !self.events.is_empty() || !self.to_lane.is_empty()
+    }
+}
