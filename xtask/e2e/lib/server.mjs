@@ -1,0 +1,131 @@
+// Starts the server under test, ours or a stock Janus, with the same configuration files.
+
+import { spawn } from 'node:child_process';
+import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+
+const DEBIAN = '/usr/lib/x86_64-linux-gnu/janus';
+
+/** Where clients reach the server, by the name of the transport. */
+export const ADDRESS = {
+  ws: 'ws://127.0.0.1:8188',
+  http: 'http://127.0.0.1:8088/janus',
+};
+
+/** The whole configuration, as the documentation of Janus describes these keys. */
+function configuration(folder) {
+  const libraries = DEBIAN;
+  return {
+    'janus.jcfg': `general: {
+	configs_folder = "${folder}"
+	plugins_folder = "${libraries}/plugins"
+	transports_folder = "${libraries}/transports"
+	events_folder = "${libraries}/events"
+	loggers_folder = "${libraries}/loggers"
+	debug_level = 4
+	session_timeout = 60
+}
+media: {
+	rtp_port_range = "20000-20999"
+	ipv6 = true
+}
+nat: {
+	ice_ignore_list = "vmnet"
+}
+plugins: {
+	disable = "libjanus_audiobridge.so,libjanus_duktape.so,libjanus_lua.so,libjanus_nosip.so,libjanus_recordplay.so,libjanus_sip.so,libjanus_streaming.so,libjanus_textroom.so,libjanus_videocall.so,libjanus_voicemail.so"
+}
+transports: {
+	disable = "libjanus_mqtt.so,libjanus_nanomsg.so,libjanus_pfunix.so,libjanus_rabbitmq.so"
+}
+`,
+    'janus.transport.http.jcfg': `general: {
+	json = "indented"
+	base_path = "/janus"
+	http = true
+	port = 8088
+	https = false
+}
+admin: {
+	admin_http = false
+}
+`,
+    'janus.transport.websockets.jcfg': `general: {
+	json = "indented"
+	ws = true
+	ws_port = 8188
+	wss = false
+}
+admin: {
+	admin_ws = false
+}
+`,
+    'janus.plugin.echotest.jcfg': '',
+    'janus.plugin.videoroom.jcfg': `room-1234: {
+	description = "Demo Room"
+	secret = "adminpwd"
+	publishers = 6
+	bitrate = 512000
+	fir_freq = 10
+	record = false
+}
+`,
+  };
+}
+
+/**
+ * Starts `kind` ("bifrons" or "janus") and waits until both transports accept connections.
+ *
+ * Resolves with `{ kind, version, log, stop, alive }`; rejects with a sentence when it does not come up.
+ */
+export async function startServer({ kind, binary, demos, artifacts }) {
+  const folder = join(artifacts, 'conf');
+  mkdirSync(folder, { recursive: true });
+  for (const [name, text] of Object.entries(configuration(folder))) {
+    writeFileSync(join(folder, name), text);
+  }
+  const log = join(artifacts, `${kind}.log`);
+  const out = createWriteStream(log);
+  const program = kind === 'janus' ? 'janus' : binary;
+  const env = { ...process.env, BIFRONS_DEMOS: demos ?? '' };
+  const child = spawn(program, ['-F', folder], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.pipe(out);
+  child.stderr.pipe(out);
+  let ended = null;
+  const exit = new Promise((resolve) => {
+    child.on('exit', (code, signal) => resolve((ended = signal ?? `status ${code}`)));
+    child.on('error', (error) => resolve((ended = error.message)));
+  });
+  const alive = () => ended === null;
+  await reachable([8088, 8188], () => ended, log);
+  const stop = async () => {
+    if (!alive()) return ended;
+    child.kill('SIGTERM');
+    const patience = setTimeout(() => child.kill('SIGKILL'), 5000);
+    await exit;
+    clearTimeout(patience);
+    return ended;
+  };
+  return { kind, log, stop, alive, ended: () => ended };
+}
+
+/** Resolves once every port accepts a connection; gives up after ten seconds or when it ended. */
+async function reachable(ports, ended, log) {
+  const deadline = Date.now() + 10_000;
+  for (const port of ports) {
+    while (!(await accepts(port))) {
+      if (ended() !== null) throw new Error(`the server ended (${ended()}); see ${log}`);
+      if (Date.now() > deadline) throw new Error(`nothing listens on port ${port}; see ${log}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+function accepts(port) {
+  return new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port });
+    socket.on('connect', () => resolve(socket.destroy() && true));
+    socket.on('error', () => resolve(false));
+  });
+}
