@@ -4,15 +4,7 @@ use super::{ApiError, ErrorCode, Expect, optional, required};
 use crate::plugin::JsepKind;
 use serde_json::{Map, Value};
 
-/// In which order the rids of a simulcast offer stand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RidOrder {
-    /// `hml`: the best layer first.
-    #[default]
-    HighToLow,
-    /// `lmh`: the worst layer first.
-    LowToHigh,
-}
+pub use crate::sdp::RidOrder;
 
 /// One entry of `svc`: which line, and the scalability mode.
 #[derive(Clone, Debug, PartialEq, Eq)]

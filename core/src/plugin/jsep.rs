@@ -3,24 +3,7 @@
 use crate::media::Mindex;
 use crate::sdp::Sdp;
 
-/// Offer or answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JsepKind {
-    /// `offer`.
-    Offer,
-    /// `answer`.
-    Answer,
-}
-
-impl JsepKind {
-    /// The word in `jsep.type`.
-    pub fn name(self) -> &'static str {
-        match self {
-            JsepKind::Offer => "offer",
-            JsepKind::Answer => "answer",
-        }
-    }
-}
+pub use crate::sdp::SdpType as JsepKind;
 
 /// A simulcast line of the client's offer.
 #[derive(Clone, Debug, PartialEq, Eq)]

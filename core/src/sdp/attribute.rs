@@ -341,41 +341,6 @@ impl fmt::Display for Msid {
     }
 }
 
-/// Hash of a certificate fingerprint that we can check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FingerprintHash {
-    /// `sha-256`, 32 bytes.
-    Sha256,
-    /// `sha-1`, 20 bytes.
-    Sha1,
-}
-
-/// `a=fingerprint:<hash> <hex:hex:...>` (RFC 8122 §5).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fingerprint {
-    /// Hash function.
-    pub hash: FingerprintHash,
-    /// Hash value: 32 or 20 bytes.
-    pub bytes: Vec<u8>,
-}
-
-impl Fingerprint {
-    /// Reads the attribute's value; `None` for another hash or a wrong length.
-    #[must_use]
-    pub fn read(value: &str) -> Option<Self> {
-        let mut words = value.split_ascii_whitespace();
-        let (hash, len) = match words.next()?.to_ascii_lowercase().as_str() {
-            "sha-256" => (FingerprintHash::Sha256, 32),
-            "sha-1" => (FingerprintHash::Sha1, 20),
-            _ => return None,
-        };
-        let digits = words.next()?.split(':');
-        let byte = |d: &str| u8::from_str_radix(d, 16).ok().filter(|_| d.len() == 2);
-        let bytes = digits.take(len + 1).map(byte).collect::<Option<Vec<_>>>()?;
-        (bytes.len() == len).then_some(Self { hash, bytes })
-    }
-}
-
 /// Splits `<pt> <rest>`.
 pub(super) fn split_pt(value: &str) -> Option<(PayloadType, &str)> {
     let (pt, rest) = value.split_once(|c: char| c.is_ascii_whitespace())?;

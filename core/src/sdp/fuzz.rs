@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::{
     Answer, Completion, LineCompletion, OpusParameters, ReadOptions, RidOrder, Sdp, SdpError,
-    SdpType, Setup, Verdict, anonymise, complete, read_remote, simulcast_lines,
+    SdpType, Setup, Verdict, anonymise, complete, read_remote, simulcast_offers,
 };
 use crate::rtp::{Extension, Ssrc};
 
@@ -74,6 +74,6 @@ fn check(offer: &Sdp, answer: &Sdp, done: &Sdp) {
         for line in before.iter().flat_map(|n| &n.lines) {
             assert!(line.rids.len() <= 3 && line.streams.len() <= 3 && line.codecs.len() <= 3);
         }
-        assert!(simulcast_lines(offer, order).len() <= offer.media.len());
+        assert!(simulcast_offers(offer, order).len() <= offer.media.len());
     }
 }

@@ -31,8 +31,8 @@ mod view;
 pub use anonymise::{anonymise, is_disabled};
 pub use answer::{Answer, LineAnswer, OpusParameters, Verdict};
 pub use attribute::{
-    Direction, Extmap, Fingerprint, FingerprintHash, GroupKind, MAX_MSID, MAX_RID, MAX_RIDS, Msid,
-    RidLine, RtcpFeedback, Rtpmap, Setup, Simulcast, SsrcGroup,
+    Direction, Extmap, GroupKind, MAX_MSID, MAX_RID, MAX_RIDS, Msid, RidLine, RtcpFeedback, Rtpmap,
+    Setup, Simulcast, SsrcGroup,
 };
 pub use choose::Chosen;
 pub use complete::{Completion, LineCompletion, complete};
@@ -41,14 +41,13 @@ pub use fuzz::fuzz_sdp;
 pub use line::Line;
 pub use model::{Kind, MAX_BYTES, MAX_LINES, MAX_MEDIA, Media, MediaLine, Origin, Sdp};
 pub use negotiated::{
-    Negotiated, NegotiatedCodec, NegotiatedData, NegotiatedLine, ReadOptions, ReceiveStream,
-    SdpType, read_remote,
+    Negotiated, NegotiatedCodec, NegotiatedData, NegotiatedLine, ReadOptions, SdpType, read_remote,
 };
 pub use offer::{Offer, OfferCodec, OfferLine};
 pub use remote::Remote;
 pub use rtx::{RtxTable, usable_rtx};
 pub use simulcast::{
-    RidMirror, RidOrder, SimulcastForm, SimulcastLine, SimulcastStreams, simulcast_lines,
+    RidMirror, RidOrder, SimulcastForm, SimulcastOffer, SimulcastStreams, simulcast_offers,
 };
 pub use view::{MAX_SSRCS, Rtx, fmtp_param};
 

@@ -9,15 +9,27 @@ use super::rtx::usable_rtx;
 use super::simulcast::{RidOrder, rids_by_layer};
 use super::view::Rtx;
 use crate::codec::Codec;
+use crate::media::{self, LayerSsrc, MediaKind, Mindex, Payload};
 use crate::rtp::{Extension, ExtensionIds, PayloadType, Ssrc};
 
 /// Which half of the exchange an SDP is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SdpType {
-    /// An offer.
+    /// `offer`.
     Offer,
-    /// An answer.
+    /// `answer`.
     Answer,
+}
+
+impl SdpType {
+    /// The word in `jsep.type`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Offer => "offer",
+            Self::Answer => "answer",
+        }
+    }
 }
 
 /// How a peer's SDP is to be read.
@@ -58,15 +70,6 @@ pub struct NegotiatedCodec {
     pub fmtp: Option<String>,
 }
 
-/// A stream the peer announced by SSRC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReceiveStream {
-    /// SSRC of the media.
-    pub ssrc: Ssrc,
-    /// SSRC of its retransmissions, if named by `ssrc-group:FID`.
-    pub rtx: Option<Ssrc>,
-}
-
 /// A data channel line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NegotiatedData {
@@ -80,7 +83,7 @@ pub struct NegotiatedData {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NegotiatedLine {
     /// Index of the m-line.
-    pub mindex: usize,
+    pub mindex: Mindex,
     /// Its mid, or the index as text.
     pub mid: String,
     /// What it carries.
@@ -104,7 +107,7 @@ pub struct NegotiatedLine {
     pub extensions: ExtensionIds,
     /// What the peer sends, known by SSRC: layer 0, 1, 2 of a `SIM` group, or one stream. Empty
     /// when rids tell, or nothing was announced.
-    pub streams: Vec<ReceiveStream>,
+    pub streams: Vec<LayerSsrc>,
     /// What the peer sends, known by rid: index 0 is the lowest layer. Empty unless the plugin
     /// has taken the rid extension.
     pub rids: Vec<String>,
@@ -119,6 +122,51 @@ impl NegotiatedLine {
     #[must_use]
     pub fn main_codec(&self) -> Option<&NegotiatedCodec> {
         self.codecs.iter().find(|c| c.codec.is_some_and(|codec| codec != Codec::Red))
+    }
+
+    /// The line as a shard is told, with the SSRCs of our side; `None` if it is not accepted. The
+    /// RTX SSRC is left out where no RTX was negotiated.
+    #[must_use]
+    pub fn to_line(&self, ssrc: Ssrc, rtx_ssrc: Ssrc) -> Option<media::Line> {
+        let kind = match self.kind {
+            Kind::Audio => MediaKind::Audio,
+            Kind::Video => MediaKind::Video,
+            Kind::Application => MediaKind::Data,
+            Kind::Other => return None,
+        };
+        let receive = || media::Receive {
+            layers: self.streams.clone(),
+            rids: self.rids.iter().map(|rid| rid.as_str().into()).collect(),
+            payloads: self.payloads(),
+            nack: self.nack,
+            transport_cc: self.transport_cc,
+            extensions: self.extensions,
+        };
+        let send = || media::Send {
+            payloads: self.payloads(),
+            nack: self.nack,
+            extensions: self.extensions,
+        };
+        self.accepted.then(|| media::Line {
+            mindex: self.mindex,
+            mid: self.mid.as_str().into(),
+            kind,
+            ssrc,
+            rtx_ssrc: (!self.rtx.is_empty()).then_some(rtx_ssrc),
+            receive: self.receive.then(receive),
+            send: self.send.then(send),
+        })
+    }
+
+    fn payloads(&self) -> Vec<Payload> {
+        let rtx = |pt| self.rtx.iter().find(|rtx| rtx.apt == pt).map(|rtx| rtx.pt.get());
+        let payload = |c: &NegotiatedCodec| Payload {
+            pt: c.pt.get(),
+            codec: c.codec,
+            clock_hz: c.clock_hz,
+            rtx_pt: rtx(c.pt),
+        };
+        self.codecs.iter().map(payload).collect()
     }
 
     /// The payload type of `codec`, if negotiated.
@@ -176,7 +224,7 @@ pub fn read_remote(
 
 fn refused(mindex: usize, media: &Media) -> NegotiatedLine {
     NegotiatedLine {
-        mindex,
+        mindex: Mindex::try_from(mindex).unwrap_or(Mindex::MAX),
         mid: media.mid_or_index(mindex),
         kind: media.kind(),
         accepted: false,
@@ -283,7 +331,7 @@ impl Both<'_> {
 }
 
 /// The peer's streams by SSRC: its `SIM` group lowest first, else its first stream.
-fn streams(media: &Media) -> Vec<ReceiveStream> {
+fn streams(media: &Media) -> Vec<LayerSsrc> {
     let repairs: Vec<(Ssrc, Ssrc)> = media
         .ssrc_groups(GroupKind::Fid)
         .filter_map(|group| Some((*group.ssrcs.first()?, *group.ssrcs.get(1)?)))
@@ -296,5 +344,5 @@ fn streams(media: &Media) -> Vec<ReceiveStream> {
         None => media.ssrcs().into_iter().filter(|ssrc| !is_rtx(ssrc)).take(1).collect(),
     };
     let rtx = |ssrc| repairs.iter().find(|(s, _)| *s == ssrc).map(|(_, rtx)| *rtx);
-    ssrcs.into_iter().map(|ssrc| ReceiveStream { ssrc, rtx: rtx(ssrc) }).collect()
+    ssrcs.into_iter().map(|ssrc| LayerSsrc { ssrc, rtx: rtx(ssrc) }).collect()
 }

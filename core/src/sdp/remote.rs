@@ -1,19 +1,19 @@
 //! The peer's side of the transport, and the checks that refuse an SDP (`core-api` §4.1).
 
-use super::attribute::{Fingerprint, Msid, Setup};
+use super::attribute::{Msid, Setup};
 use super::error::SdpError;
 use super::line::Line;
 use super::model::{Media, Sdp};
+use crate::dtls::Fingerprint;
+use crate::ice::Credentials;
 use crate::rtp::MAX_SDES_ITEM;
 
 /// What the peer says about ICE and DTLS, read from its first m-line and the session level;
 /// everything else is bundled with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remote {
-    /// ICE user fragment.
-    pub ice_ufrag: String,
-    /// ICE password.
-    pub ice_pwd: String,
+    /// ICE user fragment and password.
+    pub credentials: Credentials,
     /// Fingerprint of its certificate; `None` only where encryption is switched off.
     pub fingerprint: Option<Fingerprint>,
     /// Its DTLS role, [`Setup::Actpass`] if missing or unknown.
@@ -34,24 +34,24 @@ impl Remote {
     ///
     /// # Errors
     /// [`SdpError::Mid`] for a `mid` without value or above 16 bytes; [`SdpError::Setup`] for a
-    /// `setup` without value in a first negotiation; [`SdpError::Processing`] for missing ICE
-    /// credentials, a missing fingerprint or one of another hash, and an `msid` of one token.
+    /// `setup` without value in a first negotiation; [`SdpError::Processing`] for missing or
+    /// unusable ICE credentials, a missing fingerprint or one of another hash, and an `msid` of one token.
     pub fn read(sdp: &Sdp, renegotiation: bool, encrypted: bool) -> Result<Self, SdpError> {
         check_lines(sdp, renegotiation)?;
         let media = transport_line(sdp).ok_or(SdpError::MissingMandatory)?;
-        let required = |name, why| {
-            sdp.transport_value(media, name).map(str::to_owned).ok_or(SdpError::Processing(why))
-        };
+        let required =
+            |name, why| sdp.transport_value(media, name).ok_or(SdpError::Processing(why));
         let ice_ufrag = required("ice-ufrag", "no ice-ufrag for the first m-line")?;
         let ice_pwd = required("ice-pwd", "no ice-pwd for the first m-line")?;
+        let credentials = Credentials::remote(ice_ufrag, ice_pwd)
+            .map_err(|_| SdpError::Processing("unusable ICE credentials"))?;
         let fingerprint = sdp.fingerprint(media);
         if encrypted && fingerprint.is_none() {
             return Err(SdpError::Processing("no sha-256 or sha-1 fingerprint"));
         }
         let setup = sdp.transport_value(media, "setup").map(Setup::from_token);
         Ok(Self {
-            ice_ufrag,
-            ice_pwd,
+            credentials,
             fingerprint,
             setup: setup.unwrap_or_default(),
             candidates: media.candidates().map(str::to_owned).collect(),

@@ -3,6 +3,7 @@
 
 use super::attribute::{GroupKind, MAX_RIDS};
 use super::model::{Media, Sdp};
+use crate::media::Mindex;
 use crate::rtp::{Extension, Ssrc};
 
 /// In which order a client lists its rids (`rid_order`, `core-api` §4.1).
@@ -39,21 +40,33 @@ pub enum SimulcastStreams {
 
 /// A line on which a peer offers simulcast.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SimulcastLine {
+pub struct SimulcastOffer {
     /// Index of the m-line.
-    pub mindex: usize,
+    pub mindex: Mindex,
     /// Its mid, or the index as text.
     pub mid: String,
     /// Its layers.
     pub streams: SimulcastStreams,
 }
 
+impl SimulcastOffer {
+    /// How many layers it has, 1..=3.
+    #[must_use]
+    pub fn layers(&self) -> usize {
+        match &self.streams {
+            SimulcastStreams::Rids { rids, .. } => rids.len(),
+            SimulcastStreams::Ssrcs(ssrcs) => ssrcs.len(),
+        }
+    }
+}
+
 /// The lines of `remote` that offer simulcast, in order.
 #[must_use]
-pub fn simulcast_lines(remote: &Sdp, order: RidOrder) -> Vec<SimulcastLine> {
+pub fn simulcast_offers(remote: &Sdp, order: RidOrder) -> Vec<SimulcastOffer> {
     let line = |(mindex, media): (usize, &Media)| {
         let streams = streams(media, order)?;
-        Some(SimulcastLine { mindex, mid: media.mid_or_index(mindex), streams })
+        let mid = media.mid_or_index(mindex);
+        Some(SimulcastOffer { mindex: Mindex::try_from(mindex).ok()?, mid, streams })
     };
     remote.media.iter().enumerate().filter_map(line).collect()
 }

@@ -5,12 +5,13 @@
 //! and, where a list is built, by the numbers given at each method.
 
 use super::attribute::{
-    Direction, Extmap, Fingerprint, FingerprintHash, GroupKind, Msid, RidLine, RtcpFeedback,
-    Rtpmap, Setup, Simulcast, SsrcGroup, payload_type, split_pt,
+    Direction, Extmap, GroupKind, Msid, RidLine, RtcpFeedback, Rtpmap, Setup, Simulcast, SsrcGroup,
+    payload_type, split_pt,
 };
 use super::line::{Line, values};
 use super::model::{Kind, Media, Sdp};
 use crate::codec::Codec;
+use crate::dtls::{Fingerprint, FingerprintHash};
 use crate::rtp::{PayloadType, Ssrc};
 
 /// Most SSRCs read from one m-line.
@@ -285,9 +286,10 @@ impl Sdp {
     #[must_use]
     pub fn fingerprint(&self, media: &Media) -> Option<Fingerprint> {
         let level = |lines| {
-            let mut all: Vec<_> =
-                values(lines, "fingerprint").filter_map(Fingerprint::read).collect();
-            all.sort_by_key(|f| f.hash != FingerprintHash::Sha256);
+            let mut all: Vec<_> = values(lines, "fingerprint")
+                .filter_map(|value| Fingerprint::parse(value).ok())
+                .collect();
+            all.sort_by_key(|f| f.hash() != FingerprintHash::Sha256);
             all.into_iter().next()
         };
         if media.has("fingerprint") { level(media.lines()) } else { level(&self.session) }

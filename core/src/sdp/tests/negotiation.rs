@@ -3,6 +3,8 @@
 use super::super::*;
 use super::*;
 use crate::codec::Codec;
+use crate::dtls::FingerprintHash;
+use crate::media::LayerSsrc;
 use crate::rtp::PayloadType;
 
 fn pt(n: u8) -> PayloadType {
@@ -18,19 +20,19 @@ fn negotiated(text: &str, edit: impl FnOnce(&mut Vec<LineAnswer>)) -> Negotiated
 #[test]
 fn chromium_offer_comes_to_opus_vp8_and_data() {
     let n = negotiated(CHROMIUM, |_| {});
-    assert_eq!((n.remote.ice_ufrag.as_str(), n.remote.trickle), ("8hhY", true));
-    assert_eq!(n.remote.fingerprint.as_ref().map(|f| f.bytes.len()), Some(32));
+    assert_eq!((n.remote.credentials.ufrag.as_str(), n.remote.trickle), ("8hhY", true));
+    assert_eq!(n.remote.fingerprint.as_ref().map(|f| f.digest().len()), Some(32));
     assert_eq!(n.remote.setup, Setup::Actpass);
     let [audio, video, data] = n.lines.as_slice() else { panic!("three lines") };
     assert_eq!(audio.main_codec().map(|c| (c.codec, c.pt, c.channels)), {
         Some((Some(Codec::Opus), pt(111), 2))
     });
     assert!(audio.send && audio.receive && audio.transport_cc && !audio.nack);
-    assert_eq!(audio.streams, [ReceiveStream { ssrc: Ssrc(2_655_508_255), rtx: None }]);
+    assert_eq!(audio.streams, [LayerSsrc { ssrc: Ssrc(2_655_508_255), rtx: None }]);
     assert_eq!(video.payload_type(Codec::Vp8), Some(pt(96)));
     assert_eq!(video.rtx, [Rtx { pt: pt(97), apt: pt(96) }]);
     assert!(video.nack && video.transport_cc && video.rids.is_empty());
-    let stream = ReceiveStream { ssrc: Ssrc(1_544_246_180), rtx: Some(Ssrc(3_106_451_417)) };
+    let stream = LayerSsrc { ssrc: Ssrc(1_544_246_180), rtx: Some(Ssrc(3_106_451_417)) };
     assert_eq!(video.streams, [stream]);
     assert_eq!(video.extensions.get(Extension::RepairedRid), Some(11));
     assert_eq!(video.extensions.get(Extension::TransmissionOffset), None);
@@ -65,10 +67,10 @@ fn rids_are_ordered_by_layer() {
     };
     assert_eq!(rids(RidOrder::HighToLow), ["l", "m", "h"]);
     assert_eq!(rids(RidOrder::LowToHigh), ["h", "m", "l"]);
-    let lines = simulcast_lines(&offer, RidOrder::HighToLow);
+    let lines = simulcast_offers(&offer, RidOrder::HighToLow);
     let streams =
         SimulcastStreams::Rids { rids: vec!["h".into(), "m".into(), "l".into()], extension_id: 10 };
-    assert_eq!(lines, [SimulcastLine { mindex: 1, mid: "1".into(), streams }]);
+    assert_eq!(lines, [SimulcastOffer { mindex: 1, mid: "1".into(), streams }]);
 }
 
 #[test]
@@ -78,7 +80,7 @@ fn ssrcs_are_the_fallback_when_the_plugin_does_not_take_rids() {
     };
     let n = negotiated(FIREFOX_RIDS, refuse);
     assert!(n.lines[1].rids.is_empty());
-    let stream = ReceiveStream { ssrc: Ssrc(3_313_142_087), rtx: Some(Ssrc(2_774_911_083)) };
+    let stream = LayerSsrc { ssrc: Ssrc(3_313_142_087), rtx: Some(Ssrc(2_774_911_083)) };
     assert_eq!(n.lines[1].streams, [stream]);
     assert_eq!(negotiated(FIREFOX_RIDS, |_| {}).lines[1].rids, ["l", "m", "h"]);
 }
@@ -89,7 +91,7 @@ fn sim_group_gives_three_layers_with_rtx() {
     let layers: Vec<_> = n.lines[1].streams.iter().map(|s| (s.ssrc.0, s.rtx)).collect();
     let rtx = |n| Some(Ssrc(n));
     assert_eq!(layers, [(1001, rtx(2001)), (1002, rtx(2002)), (1003, rtx(2003))]);
-    let lines = simulcast_lines(&parse(CHROMIUM_SIM), RidOrder::HighToLow);
+    let lines = simulcast_offers(&parse(CHROMIUM_SIM), RidOrder::HighToLow);
     let ssrcs = SimulcastStreams::Ssrcs(vec![Ssrc(1001), Ssrc(1002), Ssrc(1003)]);
     assert_eq!(lines.first().map(|line| &line.streams), Some(&ssrcs));
 }
@@ -126,7 +128,7 @@ fn aiortc_brings_its_candidates_and_several_fingerprints() {
     assert!(n.remote.candidates[0].starts_with("candidate:1e2f3a4b5c6d7e8f 1 udp"));
     assert!(n.remote.end_of_candidates && !n.remote.trickle);
     let fingerprint = n.remote.fingerprint.expect("sha-256 is among them");
-    assert_eq!((fingerprint.hash, fingerprint.bytes[0]), (FingerprintHash::Sha256, 0x5C));
+    assert_eq!((fingerprint.hash(), fingerprint.digest()[0]), (FingerprintHash::Sha256, 0x5C));
     assert_eq!(n.lines[2].data, Some(NegotiatedData { sctp_port: 5000, legacy: true }));
 }
 
@@ -135,7 +137,7 @@ fn a_stopped_first_line_lends_the_transport_to_the_next() {
     let stopped = "m=audio 0 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\na=mid:x\r\n";
     let text = GSTREAMER.replacen("m=video", &format!("{stopped}m=video"), 1);
     let n = negotiated(&text, |_| {});
-    assert!(n.remote.ice_ufrag.starts_with("wB0y"));
+    assert!(n.remote.credentials.ufrag.starts_with("wB0y"));
     assert_eq!(n.lines.iter().map(|l| l.accepted).collect::<Vec<_>>(), [false, true, true]);
 }
 
@@ -178,4 +180,23 @@ fn firefox_keeps_the_direction_forms_of_its_extensions() {
     let n = negotiated(FIREFOX, |_| {});
     assert_eq!(n.lines[1].extensions.get(Extension::PlayoutDelay), Some(6));
     assert_eq!(n.lines[0].msid.as_ref().map(|m| m.stream.len()), Some(38));
+}
+
+#[test]
+fn a_shard_is_told_what_was_agreed() {
+    let n = negotiated(CHROMIUM_RECVONLY, |_| {});
+    let line = n.lines[1].to_line(Ssrc(7), Ssrc(8)).expect("accepted");
+    assert_eq!((&*line.mid, line.ssrc, line.rtx_ssrc), ("1", Ssrc(7), Some(Ssrc(8))));
+    assert!(line.receive.is_none());
+    let send = line.send.expect("the peer receives");
+    assert_eq!(send.payloads.len(), 1);
+    assert_eq!((send.payloads[0].pt, send.payloads[0].rtx_pt), (96, Some(97)));
+    assert_eq!(send.extensions.get(Extension::Mid), Some(4));
+    let rids = negotiated(CHROMIUM_RIDS, |_| {});
+    let receive = rids.lines[1].to_line(Ssrc(7), Ssrc(8)).and_then(|line| line.receive);
+    assert_eq!(receive.map(|r| r.rids.join(" ")).as_deref(), Some("l m h"));
+    let audio = n.lines[0].to_line(Ssrc(1), Ssrc(2)).expect("accepted");
+    assert_eq!(audio.rtx_ssrc, None);
+    let odd = negotiated(ODDITIES, |_| {});
+    assert_eq!(odd.lines[1].to_line(Ssrc(1), Ssrc(2)), None);
 }
