@@ -21,7 +21,7 @@ use winnow::stream::TokenSlice;
 use winnow::token::any;
 
 use super::diagnostic::{Diagnostic, Position};
-use super::token::{self, Expected, Include, Parsed, Placed, Token};
+use super::token::{self, Bounds, Expected, Include, Parsed, Placed, Token};
 use super::tree::{Element, Group, Tree, Value};
 
 /// How deep groups, lists and arrays may stand in one another.
@@ -34,7 +34,16 @@ type Tokens<'t> = TokenSlice<'t, Placed>;
 /// # Errors
 /// A fatal finding with file, line, column and what was expected. Hostile text cannot do more.
 pub fn read(file: &str, text: &str, include: &mut Include<'_>) -> Result<Tree, Diagnostic> {
-    let placed = token::tokens(file, text, include)?;
+    read_within(file, text, include, token::FULL)
+}
+
+pub(super) fn read_within(
+    file: &str,
+    text: &str,
+    include: &mut Include<'_>,
+    bounds: Bounds,
+) -> Result<Tree, Diagnostic> {
+    let placed = token::tokens(file, text, include, bounds)?;
     let mut input = TokenSlice::new(placed.as_slice());
     let group = settings(&mut input, 0).map_err(|error| fault(file, &placed, &input, error))?;
     if input.is_empty() {

@@ -25,6 +25,16 @@ pub const MAX_INCLUDES: usize = 128;
 /// How deep files may include one another (libconfig's own bound).
 pub const MAX_INCLUDE_DEPTH: usize = 10;
 
+/// The bounds of one reading; tests use smaller ones than [`FULL`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) bytes: usize,
+    pub(super) tokens: usize,
+}
+
+/// The bounds of every reading of a file.
+pub(super) const FULL: Bounds = Bounds { bytes: MAX_BYTES, tokens: MAX_TOKENS };
+
 /// How the reader gets an included file: the name as written goes in, the text comes out, or a
 /// sentence that says why not.
 pub type Include<'a> = dyn FnMut(&str) -> Result<String, String> + 'a;
@@ -101,8 +111,9 @@ pub(super) fn tokens(
     file: &str,
     text: &str,
     include: &mut Include<'_>,
+    bounds: Bounds,
 ) -> Result<Vec<Placed>, Diagnostic> {
-    let mut row = Row { include, placed: Vec::new(), bytes: 0, includes: 0 };
+    let mut row = Row { include, bounds, placed: Vec::new(), bytes: 0, includes: 0 };
     row.file(file, text, 0)?;
     Ok(row.placed)
 }
@@ -110,6 +121,7 @@ pub(super) fn tokens(
 /// The row of tokens while it grows.
 struct Row<'a, 'b> {
     include: &'a mut Include<'b>,
+    bounds: Bounds,
     placed: Vec<Placed>,
     bytes: usize,
     includes: usize,
@@ -120,8 +132,9 @@ impl Row<'_, '_> {
         let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut at = Position::start_of(Arc::from(name));
         self.bytes = self.bytes.saturating_add(text.len());
-        if self.bytes > MAX_BYTES {
-            return Err(Diagnostic::fatal(&at, format!("more than {MAX_BYTES} bytes in all")));
+        if self.bytes > self.bounds.bytes {
+            let message = format!("more than {} bytes in all", self.bounds.bytes);
+            return Err(Diagnostic::fatal(&at, message));
         }
         loop {
             let before = rest;
@@ -141,8 +154,8 @@ impl Row<'_, '_> {
     }
 
     fn push(&mut self, token: Token, at: &Position) -> Result<(), Diagnostic> {
-        if self.placed.len() >= MAX_TOKENS {
-            return Err(Diagnostic::fatal(at, format!("more than {MAX_TOKENS} words")));
+        if self.placed.len() >= self.bounds.tokens {
+            return Err(Diagnostic::fatal(at, format!("more than {} words", self.bounds.tokens)));
         }
         self.placed.push(Placed { token, at: at.clone() });
         Ok(())

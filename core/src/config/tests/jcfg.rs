@@ -4,7 +4,8 @@ use proptest::collection::{hash_map, vec};
 use proptest::prelude::*;
 
 use crate::config::fuzz::{fuzz_ini, fuzz_jcfg};
-use crate::config::jcfg::{MAX_DEPTH, WriteError, read, read_alone, write};
+use crate::config::jcfg::{MAX_DEPTH, WriteError, read, read_alone, read_within, write};
+use crate::config::token::Bounds;
 use crate::config::{Element, Group, Tree, Value};
 
 fn tree(text: &str) -> Tree {
@@ -151,9 +152,16 @@ fn depth_is_bounded() {
 
 #[test]
 fn size_is_bounded() {
-    let text = format!("a = \"{}\"", "x".repeat(crate::config::token::MAX_BYTES));
-    assert!(fault(&text).contains("bytes in all"));
-    assert!(fault(&format!("a = [{}]", "1,".repeat(1_000_000))).contains("words"));
+    let bounds = Bounds { bytes: 40, tokens: 12 };
+    let within = |text: &str| read_within("t.jcfg", text, &mut |_| Ok("b = 1".to_owned()), bounds);
+    let refusal = |text: &str| within(text).expect_err("refused").to_string();
+    assert!(within(&format!("a = \"{}\"", "x".repeat(34))).is_ok());
+    assert!(refusal(&format!("a = \"{}\"", "x".repeat(35))).contains("more than 40 bytes"));
+    assert!(within(&format!("@include \"x\"{}", " ".repeat(23))).is_ok());
+    let fault = refusal(&format!("@include \"x\"{}", " ".repeat(24)));
+    assert_eq!(fault, "x:1:1: more than 40 bytes in all", "the included ones count too");
+    assert!(within("a = [1,1,1,1]").is_ok());
+    assert_eq!(refusal("a = [1,1,1,1,1]"), "t.jcfg:1:15: more than 12 words");
 }
 
 #[test]

@@ -1,4 +1,8 @@
 //! Tests of the configuration, by subject.
 
+mod command_line;
 mod ini;
 mod jcfg;
+mod load;
+mod sample;
+mod settings;

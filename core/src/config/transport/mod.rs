@@ -1,0 +1,72 @@
+//! The settings of the transports, each from a file of its own (reference: transports-auth §1-3).
+
+pub mod http;
+pub mod websockets;
+
+pub use http::HttpSettings;
+pub use websockets::WebSocketSettings;
+
+use super::section::{Section, Word};
+
+/// How JSON is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum JsonStyle {
+    /// Three spaces a level.
+    Indented,
+    /// One line, with spaces after separators.
+    Plain,
+    /// One line, no spaces.
+    #[default]
+    Compact,
+}
+
+impl Word for JsonStyle {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("compact", Self::Compact), ("plain", Self::Plain), ("indented", Self::Indented)];
+}
+
+/// Cross-origin rules.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Cors {
+    /// Value of `Access-Control-Allow-Origin`; none: `*`.
+    pub allow_origin: Option<String>,
+    /// Refuse requests whose origin is missing or does not begin with `allow_origin`.
+    pub enforce_cors: bool,
+}
+
+impl Cors {
+    fn read(&mut self, section: &mut Section<'_>) {
+        section.text_option("allow_origin", &mut self.allow_origin);
+        section.flag("enforce_cors", &mut self.enforce_cors);
+        if self.enforce_cors && self.allow_origin.is_none() {
+            section.warn("enforce_cors", "`enforce_cors` does nothing without `allow_origin`");
+        }
+    }
+}
+
+/// Certificate of a TLS listener.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TlsCertificates {
+    /// Certificate file (PEM).
+    pub cert_pem: Option<String>,
+    /// Key file (PEM); none: the key is in `cert_pem`.
+    pub cert_key: Option<String>,
+    /// Passphrase of the key.
+    pub cert_pwd: Option<String>,
+    /// Ciphers, in the notation of Janus's TLS library; none: the built-in list.
+    pub ciphers: Option<String>,
+}
+
+impl TlsCertificates {
+    fn read(&mut self, section: &mut Section<'_>) {
+        section.text_option("cert_pem", &mut self.cert_pem);
+        section.text_option("cert_key", &mut self.cert_key);
+        section.text_option("cert_pwd", &mut self.cert_pwd);
+        section.text_option("ciphers", &mut self.ciphers);
+    }
+
+    /// File with the key: `cert_key`, else `cert_pem`.
+    pub fn key_file(&self) -> Option<&str> {
+        self.cert_key.as_deref().or(self.cert_pem.as_deref())
+    }
+}
