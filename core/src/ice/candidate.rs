@@ -136,12 +136,13 @@ pub enum CandidateError {
 }
 
 impl Candidate {
-    /// A host candidate of ours for component 1, with foundation `index + 1` and the priority of
-    /// the `index`-th most preferred address (RFC 8445 §5.1.2.1).
+    /// A host candidate of ours for component 1, based on the `index`-th most preferred of our
+    /// addresses, which sets its foundation and priority (RFC 8445 §5.1.1.3, §5.1.2.1).
     #[must_use]
     pub fn host(addr: SocketAddr, transport: Transport, index: u16) -> Self {
+        let prefix = if transport == Transport::Udp { "" } else { "t" };
         Self {
-            foundation: (u32::from(index) + 1).to_string(),
+            foundation: format!("{prefix}{}", u32::from(index) + 1),
             component: 1,
             transport,
             priority: CandidateKind::Host.priority(transport, u16::MAX - index),

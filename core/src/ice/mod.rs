@@ -11,6 +11,7 @@ mod credentials;
 mod failure;
 mod full;
 mod lite;
+mod local;
 mod local_key;
 mod remote;
 mod reply;
@@ -32,6 +33,7 @@ pub use failure::{
 };
 pub use full::{FullAgent, FullConfig};
 pub use lite::{LITE_CONSENT, LiteAgent};
+pub use local::{InterfaceAddress, LocalPlan, LocalRules, MAX_LOCAL_ADDRESSES, PrefixList};
 pub use remote::{MAX_LEARNED, MAX_SIGNALLED};
 pub use report::MAX_ADDRESSES;
 pub use stun::fuzz_stun;
