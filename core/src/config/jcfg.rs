@@ -189,7 +189,8 @@ pub enum WriteError {
 }
 
 /// Writes a tree as .jcfg text that [`read`] turns into an equal tree. Nothing is written unless
-/// all of it can be, so that a file on disk is never replaced by a broken one.
+/// all of it can be, so that a file on disk is never replaced by a broken one. libconfig reads the
+/// text too, provided that the elements of each array are of one type.
 ///
 /// # Errors
 /// See [`WriteError`]: only trees made or changed by the program can run into one.
@@ -228,6 +229,10 @@ fn write_value(out: &mut String, value: &Value, depth: usize) -> Result<(), Writ
         }
         Value::Bool(_) | Value::Int(_) | Value::Float(_) => {
             out.push_str(&value.text().unwrap_or_default());
+            // Without the suffix, libconfig before 1.7 cuts an integer to 32 bits.
+            if matches!(value, Value::Int(number) if i32::try_from(*number).is_err()) {
+                out.push('L');
+            }
         }
         Value::Array(elements) => write_array(out, elements, depth)?,
         Value::List(elements) => write_list(out, elements, depth)?,

@@ -170,13 +170,14 @@ fn a_changed_tree_is_written_in_order() {
     let mut room = Group::new();
     room.set("description", "Say \"hi\"\n");
     room.set("bitrate", 128_000_u32);
+    room.set("owner", 1_u64 << 40);
     room.set("dummy_streams", Value::List(vec![Element::from("opus")]));
     room.set("ports", Value::Array(vec![1_i64.into(), 2_i64.into()]));
     tree.set("room-2", room);
     assert!(tree.remove("ROOM-1").is_some());
     tree.group_mut("General").expect("a group").set("EVENTS", false);
     let expected = "general: {\n\tevents = false\n}\nroom-2: {\n\tdescription = \"Say \\\"hi\\\"\\n\"\n\
-                    \tbitrate = 128000\n\tdummy_streams = (\n\t\t\"opus\"\n\t)\n\tports = [ 1, 2 ]\n}\n";
+                    \tbitrate = 128000\n\towner = 1099511627776L\n\tdummy_streams = (\n\t\t\"opus\"\n\t)\n\tports = [ 1, 2 ]\n}\n";
     assert_eq!(write(&tree).as_deref(), Ok(expected));
 }
 
