@@ -4,3 +4,4 @@ pub mod auth;
 pub mod dispatch;
 pub mod negotiation;
 pub mod session;
+pub mod transport;

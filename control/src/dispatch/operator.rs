@@ -39,6 +39,17 @@ impl Core {
         &mut self.authority
     }
 
+    /// Whether a long poll with this secret and token may pass.
+    pub fn admits(&mut self, now: Moment, secret: Option<&str>, token: Option<&str>) -> bool {
+        self.now = now;
+        self.authority.admits(secret, token, self.unix_s())
+    }
+
+    /// A uniformly random word, for transactions that a transport makes up.
+    pub fn random(&mut self) -> u64 {
+        (self.random)()
+    }
+
     /// Whether `create` is served.
     pub fn is_accepting(&self) -> bool {
         self.accepting

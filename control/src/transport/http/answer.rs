@@ -1,0 +1,236 @@
+//! From an HTTP request to its response (transports-auth §2.2).
+
+use super::head::{self, After, Mirror};
+use super::target::Place;
+use super::{Door, Http};
+use crate::dispatch::Origin;
+use crate::transport::MAX_REQUEST;
+use bifrons_core::api::{ApiError, ErrorCode, json, reply};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::{Map, Value, json};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How long a body may take, and how long a reply.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Closes the connection without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("connection dropped")]
+pub(super) struct Dropped;
+
+type Answer = Result<Response<Full<Bytes>>, Dropped>;
+
+/// Gives up a request's place among those waiting, whatever ended the wait.
+struct Waiting<'a> {
+    http: &'a Http,
+    request: u64,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.http.waiting.borrow_mut().remove(&self.request);
+    }
+}
+
+impl Http {
+    /// Serves one request.
+    pub(super) async fn answer(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        door: Rc<Door>,
+    ) -> Answer {
+        self.count(|counters| counters.requests += 1);
+        let headers = request.headers();
+        let forwarded = headers.get("x-forwarded-for").map(HeaderValue::as_bytes);
+        if !door.gate.admits_forwarded(forwarded) {
+            return Err(Dropped);
+        }
+        let mirror = Mirror::of(headers);
+        let origin = headers.get(header::ORIGIN).or_else(|| headers.get(header::REFERER));
+        let mut response = if self.settings.cors.admits(origin.map(HeaderValue::as_bytes)) {
+            self.route(request, &door).await?
+        } else {
+            head::empty(StatusCode::FORBIDDEN, After::Close)
+        };
+        mirror.sign(&self.settings.cors, response.headers_mut());
+        Ok(response)
+    }
+
+    async fn route(&self, request: Request<Incoming>, door: &Door) -> Answer {
+        let place = Place::read(&door.base_path, request.uri().path());
+        let method = request.method().clone();
+        if method == Method::OPTIONS {
+            let outside = place == Place::Outside;
+            let status = if outside { StatusCode::NOT_FOUND } else { StatusCode::OK };
+            return Ok(head::empty(status, After::Close));
+        }
+        if method != Method::GET && method != Method::POST {
+            let text = format!("Unsupported method {method}");
+            return Ok(self.error(ErrorCode::TransportSpecific, text));
+        }
+        if place == Place::Outside {
+            return Ok(head::empty(StatusCode::NOT_FOUND, After::Close));
+        }
+        if method == Method::POST {
+            self.post(request, place, door).await
+        } else if door.admin {
+            self.get_admin(place).await
+        } else {
+            self.get(place, request.uri().query().unwrap_or_default(), door).await
+        }
+    }
+
+    async fn get(&self, place: Place, query: &str, door: &Door) -> Answer {
+        match place {
+            Place::Info => self.made_up("info", false).await,
+            Place::Ping => self.made_up("ping", false).await,
+            Place::Api { depth: 1, session_id, .. } if session_id != 0 => {
+                Ok(self.poll(session_id, query).await)
+            }
+            Place::Api { depth: 2, session_id, .. } if session_id != 0 => {
+                let base = door.base_path.trim_end_matches('/');
+                Ok(head::redirect(&format!("{base}/{session_id}")))
+            }
+            _ => Ok(head::empty(StatusCode::NOT_FOUND, After::KeepAlive)),
+        }
+    }
+
+    async fn get_admin(&self, place: Place) -> Answer {
+        match place {
+            Place::Info => self.made_up("info", true).await,
+            Place::Ping => self.made_up("ping", true).await,
+            Place::TooDeep => Ok(head::empty(StatusCode::NOT_FOUND, After::KeepAlive)),
+            _ => Ok(self.error(ErrorCode::InvalidJson, "Request payload missing")),
+        }
+    }
+
+    /// A request that stands for a GET, with a transaction of 11 characters.
+    async fn made_up(&self, verb: &str, admin: bool) -> Answer {
+        let front = self.front.upgrade().ok_or(Dropped)?;
+        let mut word = front.with(|core, _| core.random());
+        let mut transaction = String::with_capacity(11);
+        for _ in 0..11 {
+            transaction.extend(char::from_digit((word % 36) as u32, 36));
+            word /= 36;
+        }
+        self.perform(json!({ "janus": verb, "transaction": transaction }), admin).await
+    }
+
+    async fn post(&self, request: Request<Incoming>, place: Place, door: &Door) -> Answer {
+        let body = Limited::new(request.into_body(), MAX_REQUEST).collect();
+        let body = match tokio::time::timeout(TIMEOUT, body).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(_)) => return Ok(head::empty(StatusCode::PAYLOAD_TOO_LARGE, After::Close)),
+            Err(_) => return Err(Dropped),
+        };
+        let (session_id, handle_id) = match place {
+            Place::Api { session_id, handle_id, .. } => (session_id, handle_id),
+            Place::Info if door.admin => {
+                let text = "Use GET for the info endpoint";
+                return Ok(self.error(ErrorCode::TransportSpecific, text));
+            }
+            Place::Info | Place::Ping => {
+                return Ok(head::empty(StatusCode::BAD_REQUEST, After::KeepAlive));
+            }
+            Place::TooDeep | Place::Outside => {
+                return Ok(head::empty(StatusCode::NOT_FOUND, After::KeepAlive));
+            }
+        };
+        if body.is_empty() {
+            return Ok(self.error(ErrorCode::InvalidJson, "Request payload missing"));
+        }
+        let mut fields = match json::parse_one(&body) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(_) => {
+                return Ok(self.error(ErrorCode::InvalidJsonObject, "JSON error: not an object"));
+            }
+            Err(error) => {
+                let text = format!("JSON error: on line {}: {}", error.line, error.text);
+                return Ok(self.error(ErrorCode::InvalidJson, text));
+            }
+        };
+        if !merge(&mut fields, "session_id", session_id) {
+            let text = "Conflicting session ID (payload and path)";
+            return Ok(self.error(ErrorCode::InvalidRequestPath, text));
+        }
+        if !merge(&mut fields, "handle_id", handle_id) {
+            let text = "Conflicting handle ID (payload and path)";
+            return Ok(self.error(ErrorCode::InvalidRequestPath, text));
+        }
+        self.perform(Value::Object(fields), door.admin).await
+    }
+
+    /// Has a request served and waits for its reply.
+    async fn perform(&self, value: Value, admin: bool) -> Answer {
+        let front = self.front.upgrade().ok_or(Dropped)?;
+        if admin {
+            return front.admin_request(value).map(|answer| self.json(&answer)).ok_or(Dropped);
+        }
+        let request = self.next_request.get();
+        self.next_request.set(request + 1);
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.borrow_mut().insert(request, sender);
+        let waiting = Waiting { http: self, request };
+        front.request(Origin { owner: self.owner(), request }, value);
+        drop(front);
+        let reply = tokio::time::timeout(TIMEOUT, receiver).await;
+        drop(waiting);
+        match reply {
+            Ok(Ok(message)) => Ok(self.json(&message)),
+            Ok(Err(_)) | Err(_) => {
+                self.count(|counters| counters.unanswered += 1);
+                Err(Dropped)
+            }
+        }
+    }
+
+    /// A response with a message of the API: always 200.
+    pub(super) fn json(&self, message: &Value) -> Response<Full<Bytes>> {
+        head::json(json::write(message, self.style.get()))
+    }
+
+    /// An error of the transport's own, without session and transaction.
+    fn error(&self, code: ErrorCode, text: impl Into<String>) -> Response<Full<Bytes>> {
+        self.json(&reply::error(0, None, &ApiError::new(code, text.into())))
+    }
+}
+
+/// Puts the path's id into the payload; false if the payload has another one.
+fn merge(fields: &mut Map<String, Value>, name: &str, from_path: u64) -> bool {
+    if from_path == 0 {
+        return true;
+    }
+    let given = fields.get(name).and_then(Value::as_i64).unwrap_or(0) as u64;
+    if given == 0 {
+        // Ids travel as signed integers; a huge one in the path wraps as it does in a payload.
+        fields.insert(name.to_owned(), Value::from(from_path as i64));
+    }
+    given == 0 || given == from_path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transports_auth_16_path_and_payload_have_to_agree() {
+        let merged = |payload: Value, id: u64| {
+            let mut fields = payload.as_object().cloned().unwrap_or_default();
+            let agreed = merge(&mut fields, "session_id", id);
+            (agreed, fields.get("session_id").cloned())
+        };
+        assert_eq!(merged(json!({}), 7), (true, Some(json!(7))));
+        assert_eq!(merged(json!({"session_id": 0}), 7), (true, Some(json!(7))));
+        assert_eq!(merged(json!({"session_id": "8"}), 7), (true, Some(json!(7))));
+        assert_eq!(merged(json!({"session_id": 7}), 7).0, true);
+        assert_eq!(merged(json!({"session_id": 8}), 7).0, false);
+        assert_eq!(merged(json!({"session_id": 8}), 0), (true, Some(json!(8))));
+        assert_eq!(merged(json!({}), u64::MAX), (true, Some(json!(-1))));
+    }
+}

@@ -1,0 +1,205 @@
+//! How clients reach the dispatcher: one [`Front`] for the whole server, any number of
+//! [`Transport`]s before it.
+//!
+//! All of it lives on the control thread: a `current_thread` runtime with a `LocalSet`, so there is
+//! no lock. A transport turns bytes into requests and hands them to the [`Front`]; what the
+//! dispatcher sends out in return is handed to the transport it is for, before the call returns.
+//! A transport only queues it: it never calls back from [`Transport::deliver`], and never waits.
+//!
+//! Bounds are each transport's own: connections, bytes of a request, bytes waiting to be sent.
+
+mod gate;
+pub mod http;
+mod listen;
+pub mod websocket;
+
+pub use gate::{Cors, Gate};
+pub use listen::{Bind, Listener, Stream};
+
+use crate::dispatch::TransportId;
+use crate::dispatch::{ConnectionId, Core, Errand, ModuleKind, Moment, Origin, Outgoing, Owner};
+use bifrons_core::plugin::About;
+use serde_json::Value;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Instant, SystemTime};
+use tokio::sync::Notify;
+
+/// Largest request taken, in bytes, on any transport: room for an SDP of a thousand lines.
+pub const MAX_REQUEST: usize = 1 << 20;
+
+/// A way for clients to reach the server.
+pub trait Transport {
+    /// What `info` says of it; the package is unique.
+    fn about(&self) -> About;
+
+    /// Queues one message for the client it is for. The client may be gone: then it is dropped.
+    fn deliver(&self, message: &Outgoing);
+
+    /// What `query_transport` answers to `connections`: an object without `result`.
+    fn connections(&self) -> Value;
+
+    /// Takes no more connections, and ends those that are open.
+    fn stop(&self);
+}
+
+/// Answers one request of the Admin API; set by [`Front::set_admin`].
+pub type AdminApi = dyn Fn(&Front, Value) -> Value;
+
+/// Does what a plugin wants done outside of the control thread's own time.
+pub type ErrandRunner = dyn Fn(&Rc<Front>, Errand);
+
+/// The dispatcher behind all transports.
+pub struct Front {
+    core: RefCell<Core>,
+    transports: RefCell<Vec<Rc<dyn Transport>>>,
+    admin: RefCell<Option<Rc<AdminApi>>>,
+    errands: RefCell<Option<Rc<ErrandRunner>>>,
+    connections: Cell<u64>,
+    scheduled: Cell<Instant>,
+    sooner: Notify,
+}
+
+/// The time as the control thread sees it; virtual while a test has paused tokio's clock.
+pub fn moment() -> Moment {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let wall_us = u64::try_from(wall.as_micros()).unwrap_or(u64::MAX);
+    Moment { at: tokio::time::Instant::now().into_std(), wall_us }
+}
+
+impl Front {
+    /// Before a dispatcher whose plugins are loaded.
+    pub fn new(core: Core) -> Rc<Self> {
+        let scheduled = Cell::new(core.next_deadline());
+        Rc::new(Front {
+            core: RefCell::new(core),
+            transports: RefCell::new(Vec::new()),
+            admin: RefCell::new(None),
+            errands: RefCell::new(None),
+            connections: Cell::new(0),
+            scheduled,
+            sooner: Notify::new(),
+        })
+    }
+
+    /// Puts a transport before the dispatcher; `make` is given the name it goes by.
+    pub fn add_transport<T: Transport + 'static>(
+        &self,
+        make: impl FnOnce(TransportId) -> Rc<T>,
+    ) -> Rc<T> {
+        let mut transports = self.transports.borrow_mut();
+        let id = TransportId(u8::try_from(transports.len()).unwrap_or(u8::MAX));
+        let transport = make(id);
+        let about = transport.about();
+        self.core.borrow_mut().list_module(ModuleKind::Transports, &about);
+        transports.push(transport.clone());
+        transport
+    }
+
+    /// The transports, in the order they were added.
+    pub fn transports(&self) -> Vec<Rc<dyn Transport>> {
+        self.transports.borrow().clone()
+    }
+
+    /// Who answers the Admin API.
+    pub fn set_admin(&self, admin: Rc<AdminApi>) {
+        *self.admin.borrow_mut() = Some(admin);
+    }
+
+    /// Who runs errands.
+    pub fn set_errand_runner(&self, runner: Rc<ErrandRunner>) {
+        *self.errands.borrow_mut() = Some(runner);
+    }
+
+    /// A name for a new connection.
+    pub fn new_connection(&self) -> ConnectionId {
+        self.connections.set(self.connections.get() + 1);
+        ConnectionId(self.connections.get())
+    }
+
+    /// Serves one request of the Janus API.
+    pub fn request(self: &Rc<Self>, origin: Origin, value: Value) {
+        self.with(|core, now| core.request(now, origin, value));
+    }
+
+    /// Answers one request of the Admin API; `None` if the server has none.
+    pub fn admin_request(&self, value: Value) -> Option<Value> {
+        let admin = self.admin.borrow().clone()?;
+        Some(admin(self, value))
+    }
+
+    /// A connection closed.
+    pub fn connection_gone(self: &Rc<Self>, owner: Owner) {
+        self.with(|core, now| core.connection_gone(now, owner));
+    }
+
+    /// Lends the dispatcher out, then hands on what it wants sent and done. Not to be called from
+    /// inside itself.
+    pub fn with<R>(self: &Rc<Self>, work: impl FnOnce(&mut Core, Moment) -> R) -> R {
+        let result = work(&mut self.core.borrow_mut(), moment());
+        self.hand_on();
+        if self.core.borrow().next_deadline() < self.scheduled.get() {
+            self.sooner.notify_one();
+        }
+        result
+    }
+
+    fn hand_on(self: &Rc<Self>) {
+        loop {
+            let (outgoing, errands) = {
+                let mut core = self.core.borrow_mut();
+                (core.take_outgoing(), core.take_errands())
+            };
+            if outgoing.is_empty() && errands.is_empty() {
+                return;
+            }
+            for message in &outgoing {
+                self.deliver(message);
+            }
+            let runner = self.errands.borrow().clone();
+            for errand in errands {
+                match &runner {
+                    Some(runner) => runner(self, errand),
+                    None => tracing::warn!(?errand, "nobody runs errands"),
+                }
+            }
+        }
+    }
+
+    fn deliver(&self, message: &Outgoing) {
+        let transports = self.transports.borrow();
+        let to = message.transport();
+        if let Some(transport) = transports.get(usize::from(to.0)) {
+            transport.deliver(message);
+        }
+        // Both sides of a claim have to know.
+        if let Outgoing::Claimed { from, .. } = message
+            && from.transport != to
+            && let Some(transport) = transports.get(usize::from(from.transport.0))
+        {
+            transport.deliver(message);
+        }
+    }
+
+    /// Lets time act on the dispatcher, for ever.
+    pub async fn run(self: Rc<Self>) {
+        loop {
+            let deadline = self.core.borrow().next_deadline();
+            self.scheduled.set(deadline);
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline.into()) => {
+                    self.with(|core, now| core.tick(now));
+                }
+                () = self.sooner.notified() => {}
+            }
+        }
+    }
+
+    /// Orderly end: sessions, plugins, then transports (transports-auth §14).
+    pub fn stop(self: &Rc<Self>) {
+        self.with(|core, now| core.stop(now));
+        for transport in self.transports() {
+            transport.stop();
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The life of one connection.
+
+use super::handshake::{self, Rules};
+use super::link::{Link, LinkState};
+use super::{Gate, WebSockets};
+use crate::transport::{MAX_REQUEST, Stream};
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+/// Longest time for one message to be taken by the client's TCP.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Small buffers: most connections are idle most of the time.
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(4096)
+        .write_buffer_size(4096)
+        .max_message_size(Some(MAX_REQUEST))
+        .max_frame_size(Some(MAX_REQUEST))
+}
+
+/// When the connection has to be pinged or given up next.
+struct Silence {
+    trigger: Duration,
+    timeout: Duration,
+    since: Instant,
+    pinged: bool,
+}
+
+impl Silence {
+    fn heard(&mut self) {
+        self.since = Instant::now();
+        self.pinged = false;
+    }
+
+    fn deadline(&self) -> Instant {
+        let patience = if self.pinged { self.timeout } else { Duration::ZERO };
+        self.since + self.trigger + patience
+    }
+}
+
+async fn silence_over(silence: Option<&Silence>) {
+    match silence {
+        Some(silence) => tokio::time::sleep_until(silence.deadline()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the connection goes on.
+#[derive(PartialEq, Eq)]
+enum Next {
+    GoOn,
+    End,
+}
+
+impl WebSockets {
+    pub(super) async fn serve(
+        self: Rc<Self>,
+        stream: Stream,
+        peer: Option<SocketAddr>,
+        gate: Gate,
+        admin: bool,
+    ) {
+        let rules = Rules { cors: &self.settings.cors, gate: &gate, admin };
+        let Some(socket) = handshake::accept(stream, rules, config()).await else {
+            self.count(|counters| counters.refused += 1);
+            return;
+        };
+        let Some(front) = self.front.upgrade() else { return };
+        let link = Rc::new(Link::new(front.new_connection()));
+        tracing::debug!(?peer, connection = link.connection.0, admin, "WebSocket open");
+        self.count(|counters| counters.accepted += 1);
+        self.links.borrow_mut().insert(link.connection, link.clone());
+        self.converse(&link, socket, admin).await;
+        self.links.borrow_mut().remove(&link.connection);
+        front.connection_gone(self.owner(link.connection));
+    }
+
+    async fn converse(&self, link: &Link, mut socket: WebSocketStream<Stream>, admin: bool) {
+        let mut silence = self.settings.ping.map(|(trigger, timeout)| Silence {
+            trigger,
+            timeout,
+            since: Instant::now(),
+            pinged: false,
+        });
+        loop {
+            tokio::select! {
+                message = socket.next() => {
+                    if let Some(silence) = &mut silence {
+                        silence.heard();
+                    }
+                    match message {
+                        Some(Ok(Message::Text(text))) => {
+                            self.take_message(link, text.as_bytes(), admin);
+                        }
+                        Some(Ok(Message::Binary(bytes))) => self.take_message(link, &bytes, admin),
+                        Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                        Some(Ok(Message::Close(_)) | Err(_)) | None => {
+                            // Lets the close frame that answers the client's go out.
+                            let _ = tokio::time::timeout(WRITE_TIMEOUT, socket.flush()).await;
+                            return;
+                        }
+                    }
+                }
+                () = link.changed() => {}
+                () = silence_over(silence.as_ref()) => {
+                    let Some(silence) = silence.as_mut().filter(|silence| !silence.pinged) else {
+                        // No close frame: there is nobody to read it.
+                        self.count(|counters| counters.silent += 1);
+                        return;
+                    };
+                    silence.pinged = true;
+                    if send(&mut socket, Message::Ping(Bytes::new())).await == Next::End {
+                        return;
+                    }
+                }
+            }
+            if self.drain(link, &mut socket).await == Next::End {
+                return;
+            }
+        }
+    }
+
+    /// Sends what is queued. While the client takes nothing, nothing is read from it either.
+    async fn drain(&self, link: &Link, socket: &mut WebSocketStream<Stream>) -> Next {
+        while let Some(text) = link.pop() {
+            let sent = tokio::select! {
+                next = send(socket, Message::text(text)) => next,
+                () = link.overflow() => Next::End,
+            };
+            if sent == Next::End && link.state() != LinkState::Overflowed {
+                return Next::End;
+            }
+        }
+        match link.state() {
+            LinkState::Open => Next::GoOn,
+            LinkState::Closing => {
+                let _ = tokio::time::timeout(WRITE_TIMEOUT, socket.close(None)).await;
+                Next::End
+            }
+            LinkState::Overflowed => {
+                self.count(|counters| counters.overflowed += 1);
+                Next::End
+            }
+        }
+    }
+}
+
+async fn send(socket: &mut WebSocketStream<Stream>, message: Message) -> Next {
+    match tokio::time::timeout(WRITE_TIMEOUT, socket.send(message)).await {
+        Ok(Ok(())) => Next::GoOn,
+        Ok(Err(_)) | Err(_) => Next::End,
+    }
+}
