@@ -12,6 +12,8 @@
 //! (reference/datapath-limits.md sections 2 and 3).
 
 mod egress;
+#[cfg(test)]
+mod host_tests;
 mod ingress;
 mod region;
 mod sockets;

@@ -12,7 +12,7 @@ const LO6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 /// Longer than anything here takes; a test that waits it out fails.
 const LONG: Option<Duration> = Some(Duration::from_secs(20));
 const NOW: Option<Duration> = Some(Duration::ZERO);
-const TRAINS: UdpCapabilities = UdpCapabilities { gso: true, gro: true };
+pub(super) const TRAINS: UdpCapabilities = UdpCapabilities { gso: true, gro: true };
 const SINGLES: UdpCapabilities = UdpCapabilities { gso: false, gro: false };
 
 struct Rig {
@@ -21,7 +21,7 @@ struct Rig {
     at: Vec<SocketAddr>,
 }
 
-fn options(capabilities: UdpCapabilities) -> EngineOptions {
+pub(super) fn options(capabilities: UdpCapabilities) -> EngineOptions {
     EngineOptions { receive_buffers: Some(64), ..EngineOptions::new(capabilities) }
 }
 
@@ -430,7 +430,7 @@ fn sockets_come_and_go(choice: EngineChoice) {
 }
 
 /// Whether this host lets a process have a ring; the twin is tried everywhere.
-fn has_io_uring() -> bool {
+pub(super) fn has_io_uring() -> bool {
     let bell = Doorbell::new().unwrap();
     let options = options(SINGLES);
     match open_engine(EngineChoice::IoUring, Vec::new(), &bell, &options) {
