@@ -90,8 +90,8 @@ pub struct IceStats {
     pub overflows: u64,
 }
 
-/// An ICE agent for one peer and one component.
-pub trait IceAgent {
+/// An ICE agent for one peer and one component. Plain data: it may move to another shard.
+pub trait IceAgent: std::fmt::Debug + Send {
     /// Takes a STUN datagram that arrived at `local` from `from`. True if it was meant for this
     /// agent and passed its integrity check.
     fn handle_packet(

@@ -30,8 +30,9 @@ use super::stun::{
 };
 use super::ufrag::{PeerTag, Ufrag};
 
-/// Checks whose answers are recognised. One leaves every 50 ms, so an answer may take 3 s.
-const MAX_IN_FLIGHT: usize = 64;
+/// Checks whose answers are recognised. At most one leaves every 50 ms, so an answer may take
+/// 1.6 s even while all pairs are tried; later ones belong to checks that were repeated.
+const MAX_IN_FLIGHT: usize = 32;
 
 /// What a full agent is made from.
 #[derive(Debug, Clone, Copy)]
@@ -373,7 +374,8 @@ impl IceAgent for FullAgent {
     }
 }
 
-/// Checks under way: what we called them, what the engine calls them, and where they went.
+/// Checks under way: what the engine calls them and where they went. On the wire the first half of
+/// the engine's id is the second, behind our tag.
 #[derive(Debug)]
 struct SentChecks {
     ring: [Option<SentCheck>; MAX_IN_FLIGHT],
@@ -383,8 +385,14 @@ struct SentChecks {
 #[derive(Debug, Clone, Copy)]
 struct SentCheck {
     engine_id: TransactionId,
-    wire_id: TransactionId,
     pair: AddressPair,
+}
+
+impl SentCheck {
+    fn random(&self) -> [u8; 6] {
+        let [a, b, c, d, e, f, ..] = self.engine_id.0;
+        [a, b, c, d, e, f]
+    }
 }
 
 impl Default for SentChecks {
@@ -401,16 +409,16 @@ impl SentChecks {
         pair: AddressPair,
         tag: PeerTag,
     ) -> TransactionId {
-        let [a, b, c, d, e, f, ..] = engine_id.0;
-        let wire_id = TransactionId::tagged(tag, [a, b, c, d, e, f]);
-        self.ring[self.next] = Some(SentCheck { engine_id, wire_id, pair });
+        let check = SentCheck { engine_id, pair };
+        self.ring[self.next] = Some(check);
         self.next = (self.next + 1) % MAX_IN_FLIGHT;
-        wire_id
+        TransactionId::tagged(tag, check.random())
     }
 
     /// The engine's id of the check that `wire_id` answers over `pair`; each is answered once.
     fn take(&mut self, wire_id: TransactionId, pair: AddressPair) -> Option<TransactionId> {
-        let matches = |c: &SentCheck| c.wire_id == wire_id && c.pair == pair;
+        let (_, random) = wire_id.split();
+        let matches = |c: &SentCheck| c.random() == random && c.pair == pair;
         let place = self.ring.iter_mut().find(|p| p.as_ref().is_some_and(matches))?;
         place.take().map(|check| check.engine_id)
     }

@@ -24,7 +24,7 @@ mod ufrag;
 pub use agent::{AddressPair, IceAgent, IceEvent, IceState, IceStats, SelectedPair, Transmit};
 pub use candidate::{
     Candidate, CandidateError, CandidateKind, ConnectionAddress, MAX_CANDIDATE_LINE,
-    MAX_EXTENSIONS, TcpType, Transport, Unusable,
+    MAX_EXTENSIONS, TcpType, Transport, Unusable, fuzz_candidate,
 };
 pub use credentials::{CREDENTIAL_RANDOM, Credentials, CredentialsError, MAX_PWD, MAX_UFRAG};
 pub use failure::{

@@ -2,6 +2,7 @@
 
 mod connectivity;
 mod hostile;
+mod sequences;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
