@@ -16,12 +16,14 @@
 pub mod fingerprint;
 pub mod keying;
 pub mod record;
+pub mod session;
 
 use std::time::{Duration, Instant};
 
 pub use fingerprint::{Fingerprint, FingerprintError, FingerprintHash};
 pub use keying::KeyingMaterial;
 pub use record::fuzz_dtls_record;
+pub use session::{Secrets, Session, Suite};
 
 /// Label of the DTLS-SRTP exporter (RFC 5764 clause 4.2).
 pub const EXPORTER_LABEL: &str = "EXTRACTOR-dtls_srtp";

@@ -30,6 +30,8 @@ const APPLICATION_DATA: u8 = 23;
 pub struct Record<'a> {
     /// Content type, 20 to 23.
     pub content: u8,
+    /// As on the wire: 1.0 (0xfeff) or 1.2 (0xfefd).
+    pub version: [u8; 2],
     /// 0 before the keys, 1 after; more only by renegotiation, which we refuse.
     pub epoch: u16,
     /// 48-bit sequence number within the epoch.
@@ -77,6 +79,7 @@ impl<'a> Iterator for Records<'a> {
         self.rest = rest;
         Some(Record {
             content,
+            version: [0xfe, minor],
             epoch: u16::from_be_bytes([e0, e1]),
             sequence: u64::from_be_bytes([0, 0, s0, s1, s2, s3, s4, s5]),
             body: bytes.get(HEADER_LEN..).unwrap_or_default(),

@@ -70,14 +70,21 @@ fn same_profile(ours: SrtpProfile, theirs: dimpl::SrtpProfile) -> bool {
     )
 }
 
-fn meet(role: Role) -> KeyingMaterial {
+/// How the foreign end takes its configuration; nothing of ours is shared so.
+#[allow(clippy::disallowed_types, reason = "the foreign interface asks for it")]
+type SharedConfig = std::sync::Arc<dimpl::Config>;
+
+/// A constructor of the foreign end.
+type Make = fn(SharedConfig, dimpl::DtlsCertificate, Instant) -> Dtls;
+
+fn meet(role: Role, ciphers: &str, make: Make) -> KeyingMaterial {
     let now = Instant::now();
     let certificate = dimpl::certificate::generate_self_signed_certificate().unwrap();
     let expected = Fingerprint::new(FingerprintHash::Sha256, &certificate.fingerprint()).unwrap();
-    // The foreign engine wants its configuration shared; nothing of ours is.
-    let mut peer = Dtls::new_12(Default::default(), certificate, now);
+    let mut peer = make(Default::default(), certificate, now);
     peer.set_active(role == Role::Server);
-    let context = context(KeyKind::EcP256, &DtlsSettings::default());
+    let settings = DtlsSettings { ciphers: ciphers.into(), ..DtlsSettings::default() };
+    let context = context(KeyKind::EcP256, &settings);
     let mut ours = context.engine(role).unwrap();
     ours.set_remote_fingerprint(now, expected);
     ours.start(now);
@@ -108,11 +115,27 @@ fn meet(role: Role) -> KeyingMaterial {
 
 #[test]
 fn dimpl_client_gets_our_first_profile() {
-    assert_eq!(meet(Role::Server).profile(), SrtpProfile::AeadAes128Gcm);
+    let keys = meet(Role::Server, DEFAULT_CIPHERS, Dtls::new_12);
+    assert_eq!(keys.profile(), SrtpProfile::AeadAes128Gcm);
 }
 
 #[test]
 fn dimpl_server_agrees_on_its_own_first_profile() {
     // It prefers 256 over 128 and asks nobody.
-    assert_eq!(meet(Role::Client).profile(), SrtpProfile::AeadAes256Gcm);
+    let keys = meet(Role::Client, DEFAULT_CIPHERS, Dtls::new_12);
+    assert_eq!(keys.profile(), SrtpProfile::AeadAes256Gcm);
+}
+
+#[test]
+fn each_aead_suite_carries_data_after_openssl_is_gone() {
+    for suite in ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305"] {
+        for role in [Role::Client, Role::Server] {
+            meet(role, &format!("ECDHE-ECDSA-{suite}"), Dtls::new_12);
+        }
+    }
+}
+
+#[test]
+fn a_client_that_would_rather_speak_1_3_comes_down_to_1_2() {
+    meet(Role::Server, DEFAULT_CIPHERS, Dtls::new_auto);
 }

@@ -18,15 +18,63 @@ const MAX_OUTPUT: usize = 64;
 /// Datagrams kept of one copy of a flight.
 const MAX_COPY: usize = 24;
 
+/// Datagrams to send, bounded.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    queue: VecDeque<Vec<u8>>,
+    /// Datagrams refused for want of room.
+    pub(super) dropped: u64,
+}
+
+impl Outgoing {
+    pub(super) fn push(&mut self, datagram: Vec<u8>) {
+        if self.is_full() {
+            self.dropped += 1;
+        } else {
+            self.queue.push_back(datagram);
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.queue.len() >= MAX_OUTPUT
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Copies of all but the first `count`.
+    pub(super) fn since(&self, count: usize) -> Vec<Vec<u8>> {
+        self.queue.iter().skip(count).cloned().collect()
+    }
+
+    /// Writes the next one to `out`; one that does not fit is dropped.
+    pub(super) fn pop(&mut self, out: &mut [u8]) -> Option<usize> {
+        loop {
+            let Some(datagram) = self.queue.pop_front() else {
+                self.queue.shrink_to(0);
+                return None;
+            };
+            if let Some(place) = out.get_mut(..datagram.len()) {
+                place.copy_from_slice(&datagram);
+                return Some(datagram.len());
+            }
+            self.dropped += 1;
+        }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Wire {
     input: Vec<u8>,
     read: usize,
-    output: VecDeque<Vec<u8>>,
+    pub(super) output: Outgoing,
     copies: VecDeque<Vec<Vec<u8>>>,
     /// The flight the copies are of.
     flight: u32,
-    /// Records sifted out, and datagrams refused for want of room.
+    /// First record number and explicit nonce of epoch 1 that OpenSSL has not used.
+    sealed: Option<(u64, u64)>,
+    /// Records sifted out, and copies that found no room.
     pub(super) dropped: u64,
 }
 
@@ -37,11 +85,17 @@ impl Wire {
         self.dropped += u64::from(sift(role, connected, datagram, &mut self.input));
     }
 
+    /// The records not yet read, which are then no longer there.
+    pub(super) fn take_unread(&mut self) -> Vec<u8> {
+        let read = std::mem::take(&mut self.read);
+        std::mem::take(&mut self.input).split_off(read)
+    }
+
     /// Moves the next copy of the current flight to the output; false when none is left.
     pub(super) fn resend(&mut self) -> bool {
         match self.copies.pop_front() {
             Some(copy) => {
-                copy.into_iter().for_each(|datagram| self.queue(datagram));
+                copy.into_iter().for_each(|datagram| self.output.push(datagram));
                 true
             }
             None => false,
@@ -53,29 +107,18 @@ impl Wire {
         self.copies = VecDeque::new();
     }
 
-    pub(super) fn output_is_full(&self) -> bool {
-        self.output.len() >= MAX_OUTPUT
+    /// Where to go on numbering records under the new keys, copies included; `None` before any.
+    pub(super) fn sealed(&self) -> Option<(u64, u64)> {
+        self.sealed
     }
 
-    pub(super) fn next_output(&mut self, out: &mut [u8]) -> Option<usize> {
-        loop {
-            let Some(datagram) = self.output.pop_front() else {
-                self.output.shrink_to(0);
-                return None;
-            };
-            if let Some(place) = out.get_mut(..datagram.len()) {
-                place.copy_from_slice(&datagram);
-                return Some(datagram.len());
+    fn note_sealed(&mut self, datagram: &[u8]) {
+        for record in Records::new(datagram).filter(|record| record.epoch == 1) {
+            let next = record.sequence + 1;
+            if self.sealed.is_none_or(|(so_far, _)| next > so_far) {
+                let explicit = record.body.first_chunk().map_or(0, |n| u64::from_be_bytes(*n));
+                self.sealed = Some((next, explicit.wrapping_add(1)));
             }
-            self.dropped += 1;
-        }
-    }
-
-    fn queue(&mut self, datagram: Vec<u8>) {
-        if self.output_is_full() {
-            self.dropped += 1;
-        } else {
-            self.output.push_back(datagram);
         }
     }
 
@@ -95,8 +138,7 @@ impl Read for Wire {
         flight::reading();
         let rest = self.input.get(self.read..).unwrap_or_default();
         let Some(record) = Records::new(rest).next() else {
-            self.input = Vec::new();
-            self.read = 0;
+            self.take_unread();
             return Err(io::ErrorKind::WouldBlock.into());
         };
         self.read += record.bytes.len();
@@ -113,12 +155,10 @@ impl Write for Wire {
             self.flight = number;
             self.copies.clear();
         }
-        if buf.len() > MAX_DATAGRAM {
-            self.dropped += 1;
-            return Ok(buf.len());
-        }
+        self.note_sealed(buf);
         match writing {
-            Writing::Now => self.queue(buf.to_vec()),
+            _ if buf.len() > MAX_DATAGRAM => self.dropped += 1,
+            Writing::Now => self.output.push(buf.to_vec()),
             Writing::Copy(copy) => self.put_aside(copy, buf.to_vec()),
         }
         Ok(buf.len())
