@@ -186,9 +186,12 @@ impl Section<'_> {
         media.push_attr(direction.as_str(), "");
         media.push_attr("mid", self.mid);
         self.transport(&mut media);
+        // Two lines may not name the same track, so an inactive one names none.
+        let unnamed = direction == Direction::Inactive;
         let is_ours = |attr: &&Line| {
             attr.letter() == b'a'
                 && !attr.is_attr("mid")
+                && !(unnamed && attr.is_attr("msid"))
                 && direction_in(std::slice::from_ref(attr)).is_none()
                 && !self.is_rid_extension(attr)
         };

@@ -22,9 +22,26 @@ pub(super) const FIREFOX_RIDS: &str = include_str!("../fixtures/firefox_legacy_s
 pub(super) const AIORTC: &str = include_str!("../fixtures/aiortc.sdp");
 pub(super) const GSTREAMER: &str = include_str!("../fixtures/gstreamer.sdp");
 pub(super) const ODDITIES: &str = include_str!("../fixtures/oddities.sdp");
+pub(super) const CHROMIUM_156: &str = include_str!("../fixtures/chromium156.sdp");
+pub(super) const CHROMIUM_156_RIDS: &str = include_str!("../fixtures/chromium156_simulcast.sdp");
+pub(super) const CHROMIUM_156_ANSWER: &str = include_str!("../fixtures/chromium156_answer.sdp");
+pub(super) const FIREFOX_153: &str = include_str!("../fixtures/firefox153.sdp");
+pub(super) const FIREFOX_153_RIDS: &str = include_str!("../fixtures/firefox153_simulcast.sdp");
+pub(super) const FIREFOX_153_ANSWER: &str = include_str!("../fixtures/firefox153_answer.sdp");
+pub(super) const AIORTC_116: &str = include_str!("../fixtures/aiortc116.sdp");
+pub(super) const AIORTC_116_ANSWER: &str = include_str!("../fixtures/aiortc116_answer.sdp");
 
-/// Every fixture, by name.
-pub(super) const ALL: [(&str, &str); 11] = [
+/// Every fixture, by name; those with a version were taken from that client, the others are
+/// written by hand.
+pub(super) const ALL: [(&str, &str); 19] = [
+    ("chromium156", CHROMIUM_156),
+    ("chromium156_simulcast", CHROMIUM_156_RIDS),
+    ("chromium156_answer", CHROMIUM_156_ANSWER),
+    ("firefox153", FIREFOX_153),
+    ("firefox153_simulcast", FIREFOX_153_RIDS),
+    ("firefox153_answer", FIREFOX_153_ANSWER),
+    ("aiortc116", AIORTC_116),
+    ("aiortc116_answer", AIORTC_116_ANSWER),
     ("chromium", CHROMIUM),
     ("chromium_answer", CHROMIUM_ANSWER),
     ("chromium_bundle_only", CHROMIUM_BUNDLE_ONLY),

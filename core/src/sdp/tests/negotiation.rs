@@ -200,3 +200,63 @@ fn a_shard_is_told_what_was_agreed() {
     let odd = negotiated(ODDITIES, |_| {});
     assert_eq!(odd.lines[1].to_line(Ssrc(1), Ssrc(2)), None);
 }
+
+#[test]
+fn offers_taken_from_clients_come_to_opus_vp8_and_data() {
+    for (text, opus, vp8) in
+        [(CHROMIUM_156, 111, 96), (FIREFOX_153, 109, 120), (AIORTC_116, 96, 97)]
+    {
+        let n = negotiated(text, |_| {});
+        assert!(n.lines.iter().all(|line| line.accepted && line.send && line.receive));
+        assert_eq!(n.lines[0].payload_type(Codec::Opus), Some(pt(opus)));
+        assert_eq!(n.lines[1].payload_type(Codec::Vp8), Some(pt(vp8)));
+        assert_eq!(n.lines[1].rtx.len(), 1);
+        assert!(n.lines[1].streams.iter().all(|stream| stream.rtx.is_some()));
+        assert!(n.lines[2].data.is_some());
+    }
+    for text in [CHROMIUM_156_RIDS, FIREFOX_153_RIDS] {
+        assert_eq!(negotiated(text, |_| {}).lines[1].rids, ["l", "m", "h"]);
+    }
+}
+
+/// The offer the captured answers were made to: one line for each codec, a line without source,
+/// data; aiortc got the codecs it knows only.
+fn room_offer(codecs: &[(Codec, u8)]) -> Sdp {
+    let mut offer = Offer::new("VideoRoom 1", 1);
+    for (codec, n) in codecs {
+        let mut line = OfferLine::sending(*codec, pt(*n));
+        line.extensions = vec![(Extension::TransportCc, 3), (Extension::Mid, 4)];
+        offer.add(line);
+    }
+    if let Some(line) = offer.lines.last_mut() {
+        line.direction = Direction::Inactive;
+    }
+    offer.add(OfferLine::data());
+    offer.build()
+}
+
+#[test]
+fn answers_taken_from_clients_are_read() {
+    use Codec::{Av1, H264, H265, Opus, Vp8, Vp9};
+    let all = [(Opus, 111), (Vp8, 96), (Vp9, 101), (H264, 107), (Av1, 98), (H265, 100), (Vp8, 96)];
+    let basic = [(Opus, 111), (Vp8, 96), (H264, 107), (Vp8, 96)];
+    // Chromium built without H.265, Firefox without H.264 and H.265 refuse those lines.
+    let cases: [(&str, &[_], &[usize]); 3] = [
+        (CHROMIUM_156_ANSWER, &all, &[5]),
+        (FIREFOX_153_ANSWER, &all, &[3, 5]),
+        (AIORTC_116_ANSWER, &basic, &[]),
+    ];
+    for (text, codecs, refused) in cases {
+        let offer = room_offer(codecs);
+        let options = ReadOptions::first(SdpType::Answer);
+        let n = read_remote(&parse(text), &offer, &options).expect("usable");
+        assert_eq!(n.remote.setup, Setup::Active);
+        for (mindex, (line, (codec, _))) in n.lines.iter().zip(codecs).enumerate() {
+            let live = !refused.contains(&mindex);
+            assert_eq!(line.accepted, live, "{mindex}");
+            assert_eq!(line.send, live && mindex + 1 < codecs.len(), "{mindex}");
+            assert_eq!(line.rtx.len(), usize::from(live && codec.is_video()), "{mindex}");
+        }
+        assert!(n.lines.last().is_some_and(|line| line.data.is_some()));
+    }
+}

@@ -179,6 +179,7 @@ fn an_offer_of_a_room_is_completed() {
     video.extensions = vec![(Extension::TransportCc, 3), (Extension::Mid, 4), (Extension::Rid, 10)];
     let mut gone = OfferLine::sending(Codec::Vp9, pt(101));
     gone.direction = Direction::Inactive;
+    gone.msid = Some(Msid::new("publisher 7", "1"));
     offer.add(OfferLine::sending(Codec::Opus, pt(111)));
     offer.add(video);
     offer.add(gone);
