@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-use super::ufrag::{PeerTag, Ufrag, encode_triple};
+use super::ufrag::{Ufrag, encode_triple};
+use crate::media::PeerId;
 
 /// The `ice-char` alphabet (RFC 8839 §5.4), in base64 order.
 pub(super) const ICE_CHARS: &[u8; 64] =
@@ -42,12 +43,12 @@ pub enum CredentialsError {
 }
 
 impl Credentials {
-    /// Ours, for the peer at `tag`: a 12-character ufrag and a 24-character password of 144
+    /// Ours, for `peer`: a 12-character ufrag and a 24-character password of 144
     /// random bits (RFC 8445 §5.3 asks for 24 and 128). `random` must come from a CSPRNG.
     #[must_use]
-    pub fn generate(tag: PeerTag, random: &[u8; CREDENTIAL_RANDOM]) -> Self {
+    pub fn generate(peer: PeerId, random: &[u8; CREDENTIAL_RANDOM]) -> Self {
         let [r2, r1, r0, secret @ ..] = *random;
-        let ufrag = Ufrag::encode(tag, [r2, r1, r0]);
+        let ufrag = Ufrag::encode(peer, [r2, r1, r0]);
         let pwd = secret
             .as_chunks::<3>()
             .0
@@ -93,7 +94,7 @@ impl std::fmt::Debug for Credentials {
 mod tests {
     use super::*;
 
-    const TAG: PeerTag = PeerTag { shard: 7, slot: 0xabcdef, generation: 0x1234 };
+    const TAG: PeerId = PeerId { shard: 7, slot: 0xabcdef, generation: 0x1234 };
 
     #[test]
     fn generated_credentials_use_ice_characters_and_every_random_byte() {

@@ -28,7 +28,8 @@ use super::stun::{
     BindingRequest, Class, ErrorCode, IntegrityKey, MAX_MESSAGE, Message, TransactionId,
     write_error, write_request, write_success,
 };
-use super::ufrag::{PeerTag, Ufrag};
+use super::ufrag::Ufrag;
+use crate::media::PeerId;
 
 /// Checks whose answers are recognised. At most one leaves every 50 ms, so an answer may take
 /// 1.6 s even while all pairs are tried; later ones belong to checks that were repeated.
@@ -54,7 +55,7 @@ pub struct FullAgent {
     engine: is::IceAgent,
     keys: LocalKeys,
     remote: Option<(String, IntegrityKey)>,
-    tag: PeerTag,
+    tag: PeerId,
     sent: SentChecks,
     candidates: RemoteCandidates,
     replies: Replies,
@@ -407,7 +408,7 @@ impl SentChecks {
         &mut self,
         engine_id: TransactionId,
         pair: AddressPair,
-        tag: PeerTag,
+        tag: PeerId,
     ) -> TransactionId {
         let check = SentCheck { engine_id, pair };
         self.ring[self.next] = Some(check);
@@ -424,10 +425,10 @@ impl SentChecks {
     }
 }
 
-fn tag_of(local: &Credentials) -> PeerTag {
+fn tag_of(local: &Credentials) -> PeerId {
     let decoded = Ufrag::decode(local.ufrag.as_bytes());
     debug_assert!(decoded.is_some(), "our credentials are generated");
-    decoded.unwrap_or(PeerTag { shard: 0, slot: 0, generation: 0 })
+    decoded.unwrap_or(PeerId { shard: 0, slot: 0, generation: 0 })
 }
 
 fn engine_credentials(credentials: &Credentials) -> IceCreds {

@@ -37,4 +37,4 @@ pub use local::{InterfaceAddress, LocalPlan, LocalRules, MAX_LOCAL_ADDRESSES, Pr
 pub use remote::{MAX_LEARNED, MAX_SIGNALLED};
 pub use report::MAX_ADDRESSES;
 pub use stun::fuzz_stun;
-pub use ufrag::{MAX_SLOT, PeerTag, UFRAG_LEN, Ufrag};
+pub use ufrag::{UFRAG_LEN, Ufrag};

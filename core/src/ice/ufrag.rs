@@ -11,38 +11,25 @@
 use std::fmt;
 
 use super::credentials::ICE_CHARS;
+use crate::media::PeerId;
 
 /// Length of every ufrag we generate, in bytes (= ICE characters).
 pub const UFRAG_LEN: usize = 12;
-
-/// Largest slot number a ufrag can carry (24 bits).
-pub const MAX_SLOT: u32 = (1 << 24) - 1;
-
-/// Where a peer lives: the part of a ufrag that is not random.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PeerTag {
-    /// The shard that owns the peer.
-    pub shard: u8,
-    /// The peer's slot on that shard, at most [`MAX_SLOT`].
-    pub slot: u32,
-    /// Which tenant of the slot it is; a message to a dead peer carries a stale one and misses.
-    pub generation: u16,
-}
 
 /// A ufrag of ours, in its wire form.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ufrag([u8; UFRAG_LEN]);
 
 impl Ufrag {
-    /// Encodes `tag` with 24 random bits. A slot above [`MAX_SLOT`] keeps its low 24 bits, which
-    /// names another slot: callers bound their slot tables by [`MAX_SLOT`].
+    /// Encodes `peer` with 24 random bits. A slot of [`PeerId::MAX_SLOTS`] or more keeps its low 24
+    /// bits, which names another slot: whoever allots slots stays below.
     #[must_use]
-    pub fn encode(tag: PeerTag, random: [u8; 3]) -> Self {
-        debug_assert!(tag.slot <= MAX_SLOT, "slot {} does not fit 24 bits", tag.slot);
-        let [_, s2, s1, s0] = tag.slot.to_be_bytes();
-        let [g1, g0] = tag.generation.to_be_bytes();
+    pub fn encode(peer: PeerId, random: [u8; 3]) -> Self {
+        debug_assert!(peer.slot < PeerId::MAX_SLOTS, "slot {} does not fit 24 bits", peer.slot);
+        let [_, s2, s1, s0] = peer.slot.to_be_bytes();
+        let [g1, g0] = peer.generation.to_be_bytes();
         let [r2, r1, r0] = random;
-        let bytes = [tag.shard, s2, s1, s0, g1, g0, r2, r1, r0];
+        let bytes = [peer.shard, s2, s1, s0, g1, g0, r2, r1, r0];
         let mut text = [0; UFRAG_LEN];
         for (three, four) in bytes.chunks_exact(3).zip(text.chunks_exact_mut(4)) {
             four.copy_from_slice(&encode_triple([three[0], three[1], three[2]]));
@@ -50,12 +37,12 @@ impl Ufrag {
         Self(text)
     }
 
-    /// Reads the tag from a STUN USERNAME (`ours:theirs`) or from a bare ufrag.
+    /// Reads the peer's name from a STUN USERNAME (`ours:theirs`) or from a bare ufrag.
     ///
     /// `None` when the part before the first `:` is not 12 ICE characters, thus not ours. The
     /// random bits are not checked: the agent in the slot compares the whole ufrag.
     #[must_use]
-    pub fn decode(username: &[u8]) -> Option<PeerTag> {
+    pub fn decode(username: &[u8]) -> Option<PeerId> {
         let text = username.first_chunk::<UFRAG_LEN>()?;
         if username.get(UFRAG_LEN).is_some_and(|next| *next != b':') {
             return None;
@@ -64,11 +51,7 @@ impl Ufrag {
         for c in text {
             bits = bits << 6 | u128::from(ice_char_value(*c)?);
         }
-        Some(PeerTag {
-            shard: (bits >> 64) as u8,
-            slot: (bits >> 40) as u32 & MAX_SLOT,
-            generation: (bits >> 24) as u16,
-        })
+        Some(PeerId::from_bits((bits >> 24) as u64))
     }
 
     /// The ufrag as text, for SDP.
@@ -115,10 +98,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_tag_survives_the_username(
-            shard: u8, slot in 0..=MAX_SLOT, generation: u16, random: [u8; 3],
+        fn a_peer_survives_the_username(
+            shard: u8, slot in 0..PeerId::MAX_SLOTS, generation: u16, random: [u8; 3],
         ) {
-            let tag = PeerTag { shard, slot, generation };
+            let tag = PeerId { shard, slot, generation };
             let ufrag = Ufrag::encode(tag, random);
             prop_assert_eq!(Ufrag::decode(ufrag.as_str().as_bytes()), Some(tag));
             let username = format!("{ufrag}:theirs");
@@ -128,7 +111,7 @@ mod tests {
         #[test]
         fn decode_takes_any_bytes(bytes: Vec<u8>) {
             let tag = Ufrag::decode(&bytes);
-            prop_assert!(tag.is_none_or(|t| t.slot <= MAX_SLOT));
+            prop_assert!(tag.is_none_or(|t| t.slot < PeerId::MAX_SLOTS));
         }
     }
 
@@ -141,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_random_bits_show() {
-        let tag = PeerTag { shard: 1, slot: 2, generation: 3 };
+        let tag = PeerId { shard: 1, slot: 2, generation: 3 };
         assert_ne!(Ufrag::encode(tag, [0, 0, 1]), Ufrag::encode(tag, [0, 0, 2]));
         assert_eq!(Ufrag::encode(tag, [0; 3]).as_str(), "AQAAAgADAAAA");
     }

@@ -12,7 +12,8 @@ mod write;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-use super::ufrag::{PeerTag, UFRAG_LEN, Ufrag};
+use super::ufrag::{UFRAG_LEN, Ufrag};
+use crate::media::PeerId;
 
 pub use read::{Class, Message, Role, StunError};
 pub use write::{BindingRequest, ErrorCode, write_error, write_request, write_success};
@@ -54,7 +55,7 @@ impl TransactionId {
     /// (a lite peer never sends a check of its own). RFC 8489 §5 wants 96 random bits against
     /// off-path forgers; ICE responses carry MESSAGE-INTEGRITY, which is stronger.
     #[must_use]
-    pub fn tagged(tag: PeerTag, random: [u8; 6]) -> Self {
+    pub fn tagged(tag: PeerId, random: [u8; 6]) -> Self {
         let [_, s2, s1, s0] = tag.slot.to_be_bytes();
         let [g1, g0] = tag.generation.to_be_bytes();
         let [a, b, c, d, e, f] = random;
@@ -63,10 +64,10 @@ impl TransactionId {
 
     /// The sender of a request of ours, and the random half.
     #[must_use]
-    pub fn split(self) -> (PeerTag, [u8; 6]) {
+    pub fn split(self) -> (PeerId, [u8; 6]) {
         let [shard, s2, s1, s0, g1, g0, random @ ..] = self.0;
         let slot = u32::from_be_bytes([0, s2, s1, s0]);
-        (PeerTag { shard, slot, generation: u16::from_be_bytes([g1, g0]) }, random)
+        (PeerId { shard, slot, generation: u16::from_be_bytes([g1, g0]) }, random)
     }
 }
 
@@ -108,7 +109,7 @@ pub fn is_stun(bytes: &[u8]) -> bool {
 /// The peer a datagram claims to be for: by USERNAME if it is a request, by transaction id if it
 /// answers one of ours. Nothing is verified; the agent found there does that.
 #[must_use]
-pub fn owner(bytes: &[u8]) -> Option<PeerTag> {
+pub fn owner(bytes: &[u8]) -> Option<PeerId> {
     let message = Message::parse(bytes).ok()?;
     match message.class {
         Class::Request => Ufrag::decode(message.username?),

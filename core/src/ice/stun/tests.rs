@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 
 use super::*;
+use crate::media::PeerId;
 
 /// Password of every RFC 5769 §2 vector.
 const PWD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
@@ -24,7 +25,7 @@ const RESPONSE_V6: &str = "010100482112a442b7e7a701bc34d686fa87dfae8022000b7465\
     737420766563746f7220002000140002a1470113a9faa5d3f179bc25f4b5bed2b9d900080014a382954e4be67b\
     f11784c97c8292c275bfe3ed4180280004c8fb0b4c";
 
-const TAG: PeerTag = PeerTag { shard: 3, slot: 0x01_0203, generation: 9 };
+const TAG: PeerId = PeerId { shard: 3, slot: 0x01_0203, generation: 9 };
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(16)).collect();
@@ -143,7 +144,7 @@ fn the_owner_is_found_by_username_or_by_transaction() {
     let key = IntegrityKey::new(PWD);
     let mut out = [0; MAX_MESSAGE];
     let n = write_request(&mut out, &request(), &key).expect("fits");
-    assert_eq!(owner(&out[..n]), Some(PeerTag { shard: 1, slot: 2, generation: 3 }));
+    assert_eq!(owner(&out[..n]), Some(PeerId { shard: 1, slot: 2, generation: 3 }));
     let n = write_success(&mut out, request().transaction, addr("192.0.2.1:1"), &key);
     assert_eq!(owner(&out[..n.expect("fits")]), Some(TAG));
     assert_eq!(owner(&hex(REQUEST)), None, "a foreign ufrag names nobody here");

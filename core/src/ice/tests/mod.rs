@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::stun::{self, MAX_MESSAGE};
 use super::*;
+use crate::media::PeerId;
 
 /// Delay of the network's shortest path; the longest is three times that.
 const DELAY_MS: u64 = 20;
@@ -18,8 +19,8 @@ fn addr(text: &str) -> SocketAddr {
     text.parse().expect("address")
 }
 
-fn tag(shard: u8) -> PeerTag {
-    PeerTag { shard, slot: 77, generation: 1 }
+fn tag(shard: u8) -> PeerId {
+    PeerId { shard, slot: 77, generation: 1 }
 }
 
 /// Credentials of the agent on `shard`; `salt` tells generations apart.
