@@ -42,10 +42,10 @@ impl Suite {
     /// The AEAD of the suite with this wire value, whatever its key exchange; `None` for others.
     pub const fn from_id(id: u16) -> Option<Suite> {
         match id {
-            // RSA, DHE_RSA, ECDHE_ECDSA, ECDHE_RSA, in this order.
+            // RSA, DHE_RSA, ECDHE_ECDSA, ECDHE_RSA; in the last row ECDHE_RSA, ECDHE_ECDSA, DHE_RSA.
             0x009c | 0x009e | 0xc02b | 0xc02f => Some(Suite::Aes128Gcm),
             0x009d | 0x009f | 0xc02c | 0xc030 => Some(Suite::Aes256Gcm),
-            0xccaa | 0xcca9 | 0xcca8 => Some(Suite::ChaCha20Poly1305),
+            0xcca8..=0xccaa => Some(Suite::ChaCha20Poly1305),
             _ => None,
         }
     }

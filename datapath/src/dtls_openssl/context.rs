@@ -20,6 +20,10 @@ pub const DEFAULT_CIPHERS: &str =
 /// Smallest MTU OpenSSL makes flights for, and some air.
 const MIN_MTU: u16 = 256;
 
+/// `SSL_OP_NO_ENCRYPT_THEN_MAC` (<openssl/ssl.h>). With RFC 7366 OpenSSL 3.0 ends a connection over
+/// one forged CBC record, where RFC 6347 clause 4.1.2.7 wants it dropped; without, it drops it.
+const NO_ENCRYPT_THEN_MAC: u64 = 1 << 19;
+
 /// The `certificates` and `media` keys that concern DTLS.
 #[derive(Debug, Clone)]
 pub struct DtlsSettings {
@@ -82,7 +86,8 @@ impl DtlsContext {
                 | SslOptions::NO_COMPRESSION
                 | SslOptions::NO_RENEGOTIATION
                 | SslOptions::NO_QUERY_MTU
-                | SslOptions::CIPHER_SERVER_PREFERENCE,
+                | SslOptions::CIPHER_SERVER_PREFERENCE
+                | SslOptions::from_bits_retain(NO_ENCRYPT_THEN_MAC),
         );
         ssl.set_mode(SslMode::RELEASE_BUFFERS);
         ssl.set_session_cache_mode(SslSessionCacheMode::OFF);

@@ -174,6 +174,8 @@ impl Library {
             // Out of memory ends this peer; the write path would follow a null pointer.
             assert!(flight::make_buffers(stream), "no memory for record buffers");
         }
+        // What another connection left in the thread's error queue would be taken for ours.
+        drop(ErrorStack::get());
         flight::during(&mut self.flight, || call(stream))
     }
 
