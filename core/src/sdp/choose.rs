@@ -3,6 +3,7 @@
 use super::answer::{LineAnswer, OpusParameters, Verdict};
 use super::attribute::Direction;
 use super::model::{Kind, Media, Sdp};
+use super::payload::PayloadTable;
 use super::view::fmtp_param;
 use crate::codec::Codec;
 use crate::rtp::{Extension, PayloadType};
@@ -104,8 +105,8 @@ pub(super) fn rtp(offer: &Sdp, media: &Media, line: &LineAnswer) -> Option<Chose
         .iter()
         .filter(fits)
         .filter(|codec| **codec != Codec::Red)
-        .find_map(|codec| Some((*codec, offered.payload_type(media, *codec, line)?)))?;
-    let fmtp = media.fmtp(pt).unwrap_or("");
+        .find_map(|codec| Some((*codec, offered.payload_type(*codec, line)?)))?;
+    let fmtp = offered.table.fmtp(pt).unwrap_or("");
     let opus = match codec {
         Codec::Opus => OpusParameters::read(fmtp).and(line.opus),
         _ => OpusParameters::default(),
@@ -115,9 +116,9 @@ pub(super) fn rtp(offer: &Sdp, media: &Media, line: &LineAnswer) -> Option<Chose
     Some(Chosen {
         direction: direction(offer, media, line),
         codec: Some((codec, pt)),
-        encoding: encoding(media, codec, pt),
+        encoding: encoding(&offered.table, codec, pt),
         red: (line.opus_red && codec == Codec::Opus).then(|| offered.first(Codec::Red)).flatten(),
-        dtmf: (line.dtmf && codec.is_audio()).then(|| dtmf(media)).flatten(),
+        dtmf: (line.dtmf && codec.is_audio()).then(|| dtmf(&offered.table)).flatten(),
         fmtp: answered_fmtp(codec, fmtp, opus),
         opus,
         vp9_profile: param(Codec::Vp9, "profile-id").map(str::to_owned),
@@ -128,16 +129,21 @@ pub(super) fn rtp(offer: &Sdp, media: &Media, line: &LineAnswer) -> Option<Chose
 }
 
 /// The codecs of an offered line by payload type, in its order.
-struct Offered(Vec<(PayloadType, Codec)>);
+struct Offered<'a> {
+    table: PayloadTable<'a>,
+    codecs: Vec<(PayloadType, Codec)>,
+}
 
-impl Offered {
-    fn of(media: &Media) -> Self {
-        let known = |pt| media.codec(pt).map(|codec| (pt, codec));
-        Self(media.payload_types().into_iter().filter_map(known).collect())
+impl<'a> Offered<'a> {
+    fn of(media: &'a Media) -> Self {
+        let table = PayloadTable::of(media);
+        let known = |pt: &PayloadType| table.codec(*pt).map(|codec| (*pt, codec));
+        let codecs = table.listed.iter().filter_map(known).collect();
+        Self { table, codecs }
     }
 
     fn all(&self, codec: Codec) -> impl Iterator<Item = PayloadType> {
-        self.0.iter().filter(move |(_, c)| *c == codec).map(|(pt, _)| *pt)
+        self.codecs.iter().filter(move |(_, c)| *c == codec).map(|(pt, _)| *pt)
     }
 
     fn first(&self, codec: Codec) -> Option<PayloadType> {
@@ -146,8 +152,8 @@ impl Offered {
 
     /// The payload type to answer for `codec`: with the wanted profile if one has it, and for
     /// H.264 one of packetization mode 1 before others, else the first.
-    fn payload_type(&self, media: &Media, codec: Codec, line: &LineAnswer) -> Option<PayloadType> {
-        let param = |pt, name| media.fmtp(pt).and_then(|fmtp| fmtp_param(fmtp, name));
+    fn payload_type(&self, codec: Codec, line: &LineAnswer) -> Option<PayloadType> {
+        let param = |pt, name| self.table.parameter(pt, name);
         let wanted = match codec {
             Codec::Vp9 => line.vp9_profile.as_deref().map(|profile| ("profile-id", profile)),
             Codec::H264 => {
@@ -170,8 +176,8 @@ impl Offered {
 }
 
 /// The rtpmap text: as offered where the number of channels varies, else our own spelling.
-fn encoding(media: &Media, codec: Codec, pt: PayloadType) -> String {
-    let offered = media.rtpmap(pt).map(|map| map.encoding);
+fn encoding(table: &PayloadTable<'_>, codec: Codec, pt: PayloadType) -> String {
+    let offered = table.rtpmap(pt).map(|map| map.encoding);
     let varies = matches!(codec, Codec::MultiOpus | Codec::L16 | Codec::L16At48);
     offered.filter(|_| varies).unwrap_or(codec.rtpmap()).to_owned()
 }
@@ -188,17 +194,12 @@ fn answered_fmtp(codec: Codec, offered: &str, opus: OpusParameters) -> Option<St
 }
 
 /// `telephone-event/8000` if listed, else the first of another clock.
-fn dtmf(media: &Media) -> Option<(PayloadType, String)> {
-    let listed = media.payload_types();
-    let mut found = media
-        .rtpmaps()
-        .filter(|map| map.name.eq_ignore_ascii_case("telephone-event") && listed.contains(&map.pt));
-    let first = found.next()?;
-    let best = if first.clock_hz == 8000 {
-        first
-    } else {
-        found.find(|m| m.clock_hz == 8000).unwrap_or(first)
+fn dtmf(table: &PayloadTable<'_>) -> Option<(PayloadType, String)> {
+    let events = || {
+        let maps = table.listed.iter().filter_map(|pt| table.rtpmap(*pt));
+        maps.filter(|map| map.name.eq_ignore_ascii_case("telephone-event"))
     };
+    let best = events().find(|map| map.clock_hz == 8000).or_else(|| events().next())?;
     Some((best.pt, best.encoding.to_owned()))
 }
 

@@ -23,6 +23,7 @@ mod line;
 mod model;
 mod negotiated;
 mod offer;
+mod payload;
 mod remote;
 mod rtx;
 mod simulcast;

@@ -4,6 +4,7 @@ use super::attribute::{GroupKind, MAX_RIDS, Msid};
 use super::choose::TRANSPORT_CC;
 use super::error::SdpError;
 use super::model::{Kind, Media, Sdp};
+use super::payload::PayloadTable;
 use super::remote::Remote;
 use super::rtx::usable_rtx;
 use super::simulcast::{RidOrder, rids_by_layer};
@@ -301,17 +302,19 @@ impl Both<'_> {
     /// The answer's codecs that the offer has too, with the peer's parameters. RTX is listed
     /// apart.
     fn codecs(&self) -> Vec<NegotiatedCodec> {
-        let offered = self.offer().payload_types();
-        let types = self.answer().payload_types().into_iter().filter(|pt| offered.contains(pt));
+        let (ours, theirs) = (PayloadTable::of(self.ours), PayloadTable::of(self.media));
+        let is_answer = self.options.remote_is == SdpType::Answer;
+        let (offer, answer) = if is_answer { (&ours, &theirs) } else { (&theirs, &ours) };
+        let types = answer.listed.iter().copied().filter(|pt| offer.listed.contains(pt));
         let codec = |pt| {
-            let map = self.answer().rtpmap(pt).or_else(|| self.offer().rtpmap(pt))?;
+            let map = answer.rtpmap(pt).or_else(|| offer.rtpmap(pt))?;
             (!map.name.eq_ignore_ascii_case("rtx")).then(|| NegotiatedCodec {
                 pt,
                 codec: Codec::from_rtpmap(map.encoding),
                 name: map.name.to_owned(),
                 clock_hz: map.clock_hz,
                 channels: map.channels,
-                fmtp: self.media.fmtp(pt).map(str::to_owned),
+                fmtp: theirs.fmtp(pt).map(str::to_owned),
             })
         };
         types.filter_map(codec).collect()

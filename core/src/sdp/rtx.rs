@@ -2,6 +2,7 @@
 
 use super::attribute::payload_type;
 use super::model::{Kind, Media, Sdp};
+use super::payload::PayloadTable;
 use super::view::Rtx;
 use crate::rtp::PayloadType;
 
@@ -77,8 +78,9 @@ impl RtxTable {
         if media.kind() != Kind::Video || media.port() == 0 {
             return Vec::new();
         }
-        let codecs = media.payload_types().into_iter().filter(|pt| media.codec(*pt).is_some());
-        codecs.filter_map(|apt| self.pair(apt, used)).collect()
+        let table = PayloadTable::of(media);
+        let codecs = table.listed.iter().filter(|pt| table.codec(**pt).is_some());
+        codecs.filter_map(|apt| self.pair(*apt, used)).collect()
     }
 
     fn pair(&mut self, apt: PayloadType, used: &mut [bool; 128]) -> Option<Rtx> {

@@ -6,10 +6,11 @@
 
 use super::attribute::{
     Direction, Extmap, GroupKind, Msid, RidLine, RtcpFeedback, Rtpmap, Setup, Simulcast, SsrcGroup,
-    payload_type, split_pt,
+    split_pt,
 };
 use super::line::{Line, values};
 use super::model::{Kind, Media, Sdp};
+use super::payload::{PayloadTable, listed};
 use crate::codec::Codec;
 use crate::dtls::{Fingerprint, FingerprintHash};
 use crate::rtp::{PayloadType, Ssrc};
@@ -104,12 +105,7 @@ impl Media {
     /// Payload types of the `m=` line in order, each once: at most 128.
     #[must_use]
     pub fn payload_types(&self) -> Vec<PayloadType> {
-        let mut seen = [false; 128];
-        let formats = self.head().formats.iter().filter_map(|word| payload_type(word));
-        let first = |pt: &PayloadType| {
-            seen.get_mut(usize::from(pt.get())).is_some_and(|s| !std::mem::replace(s, true))
-        };
-        formats.filter(first).collect()
+        listed(self)
     }
 
     /// The `rtpmap` lines, in order.
@@ -120,13 +116,7 @@ impl Media {
     /// The mapping of `pt`: its line, else the one RFC 3551 §6 fixes for PCMU, PCMA, G722.
     #[must_use]
     pub fn rtpmap(&self, pt: PayloadType) -> Option<Rtpmap<'_>> {
-        let fixed = || {
-            let codec = [Codec::Pcmu, Codec::Pcma, Codec::G722]
-                .into_iter()
-                .find(|c| c.static_payload_type() == Some(pt))?;
-            Rtpmap::of(pt, codec.rtpmap())
-        };
-        self.rtpmaps().find(|map| map.pt == pt).or_else(fixed)
+        PayloadTable::of(self).rtpmap(pt)
     }
 
     /// The codec of `pt`, if it is one of ours.
@@ -156,13 +146,7 @@ impl Media {
     /// The retransmission payload types, `rtx/90000` with an `apt`: (rtx, apt), at most 128.
     #[must_use]
     pub fn rtx(&self) -> Vec<Rtx> {
-        let listed = self.payload_types();
-        let maps = self.rtpmaps().filter(|map| map.name.eq_ignore_ascii_case("rtx"));
-        let pairs = maps.filter(|map| listed.contains(&map.pt)).filter_map(|map| {
-            let apt = fmtp_param(self.fmtp(map.pt)?, "apt")?;
-            Some(Rtx { pt: map.pt, apt: payload_type(apt)? })
-        });
-        pairs.take(128).collect()
+        PayloadTable::of(self).rtx()
     }
 
     /// The `extmap` lines, in order.

@@ -99,3 +99,32 @@ fn hostile_lists_are_bounded() {
     let long = parse(&CHROMIUM_RIDS.replace("a=rid:h send", "a=rid:sixteen-letters- send"));
     assert_eq!(RidMirror::of(&long.media[1]).map(|mirror| mirror.rids.len()), Some(2));
 }
+
+/// As many lines as a text may have, all of a kind that something is looked up in.
+#[test]
+fn longest_sections_pass_the_fuzz_entry() {
+    let types: String = (0..128).map(|n| format!(" {n}")).collect();
+    let head = format!(
+        "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\na=ice-ufrag:abcd\r\na=ice-pwd:{0}\r\n\
+         a=fingerprint:sha-256 {1}\r\nm=video 9 RTP/SAVPF{types}\r\na=rtcp-fb:* nack\r\n",
+        "p".repeat(22),
+        FINGERPRINT,
+    );
+    let maps = |name: &str| -> String {
+        (0..128).map(|n| format!("a=rtpmap:{n} {name}/90000\n")).collect()
+    };
+    let fill = |line: &dyn Fn(usize) -> String| -> String { (0..7900).map(line).collect() };
+    let texts = [
+        format!("{head}{}", fill(&|n| format!("a=rtpmap:{} rtx/90000\n", n % 128))),
+        format!("{head}{}{}", maps("H264"), fill(&|_| "a=fmtp:127 x\n".into())),
+        format!("{head}{}{}", maps("VP8"), fill(&|_| "a=rtcp-fb:127 nack\n".into())),
+        format!("{head}{}{}", maps("VP8"), fill(&|n| format!("a=extmap:{} u\n", n % 250 + 1))),
+        format!("{head}{}", fill(&|n| format!("a=ssrc-group:FID {n} 2\n"))),
+        format!("{head}{}", fill(&|n| format!("a=rid:{n} send\n"))),
+        format!("{head}{}", "m=video 9 RTP/SAVPF 96\n".repeat(255)),
+    ];
+    for text in texts {
+        assert!(Sdp::parse(&text).is_ok());
+        fuzz_sdp(text.as_bytes());
+    }
+}
