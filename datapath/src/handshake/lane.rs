@@ -137,8 +137,11 @@ impl Lane {
                 out.reclaim(data);
             }
             ToLane::Close { peer } => {
-                self.touch(peer, out, |entry, _| entry.engine.close(now));
-                self.forget(peer);
+                if self.peers.contains_key(&peer) {
+                    self.touch(peer, out, |entry, _| entry.engine.close(now));
+                    self.forget(peer);
+                }
+                out.push(FromLane::Closed { peer });
             }
             ToLane::Fault(Fault::Peer(peer)) => self.touch(peer, out, |_, _| panic!("asked")),
             ToLane::Fault(Fault::Thread) => panic!("asked to break the handshake thread"),

@@ -88,7 +88,7 @@ pub enum ToLane {
         data: Box<Datagram>,
     },
     /// Send `close_notify` if connected and forget the peer. No `Down` follows; records to send
-    /// may.
+    /// may, and then `Closed`.
     Close {
         /// Which peer.
         peer: PeerId,
@@ -140,6 +140,11 @@ pub enum FromLane {
         peer: PeerId,
         /// Why.
         cause: DownCause,
+    },
+    /// Answer to [`ToLane::Close`], behind the last record to send.
+    Closed {
+        /// Which peer.
+        peer: PeerId,
     },
     /// The lane's thread died and was started anew. Peers in the middle of a handshake or with
     /// data channels got a `Down`; other connected peers' media goes on, without a close alert.

@@ -6,9 +6,9 @@
 //! [`LaneThread`] runs the lanes of several shards, and its owner starts it anew if it dies.
 //!
 //! Bounds: peers, queued datagrams and each peer's datagrams a second ([`LaneLimits`]); what is
-//! refused is counted ([`LaneCounters`]). State messages (`Connected`, `Down`) are never refused;
-//! a peer makes at most two, so the peers' bound is theirs. A panic over one peer's bytes fails
-//! that peer alone.
+//! refused is counted ([`LaneCounters`]). State messages (`Connected`, `Down`, `Closed`) are never
+//! refused; a peer makes at most three, so the peers' bound is theirs. A panic over one peer's bytes
+//! fails that peer alone.
 
 mod budget;
 mod lane;

@@ -19,6 +19,7 @@ fn peer(slot: u32) -> PeerId {
 struct Said {
     connected: Option<Connected>,
     down: Option<DownCause>,
+    closed: bool,
     data: Vec<Vec<u8>>,
 }
 
@@ -82,6 +83,9 @@ impl Ends {
                 let said = self.said[end].entry(peer).or_default();
                 assert!(said.down.replace(cause).is_none(), "down comes once");
             }
+            FromLane::Closed { peer } => {
+                self.said[end].entry(peer).or_default().closed = true;
+            }
             FromLane::Restarted { .. } => panic!("nobody died"),
         }
     }
@@ -124,7 +128,25 @@ fn data_and_close_reach_the_other_side() {
     assert_eq!(ends.down(0, peer(1)), Some(DownCause::Closed));
     assert_eq!(DownCause::Closed.reason(), DownReason::DtlsAlert);
     assert_eq!(ends.down(1, peer(1)), None, "who closes needs no news");
+    assert!(ends.said[1][&peer(1)].closed && !ends.said[0][&peer(1)].closed);
+    // The one that is down already is closed as well, and answered so.
+    ends.tell(0, ToLane::Close { peer: peer(1) });
+    ends.exchange();
+    assert!(ends.said[0][&peer(1)].closed);
     assert_eq!(ends.lanes[0].counters().peers + ends.lanes[1].counters().peers, 0);
+}
+
+#[test]
+fn closed_comes_behind_the_last_record() {
+    let mut ends = Ends::new(LaneLimits::default());
+    ends.start_both(peer(1));
+    ends.exchange();
+    ends.tell(0, ToLane::Close { peer: peer(1) });
+    let order: Vec<_> = std::iter::from_fn(|| ends.outs[0].pop()).collect();
+    assert!(
+        matches!(order.as_slice(), [FromLane::Record { .. }, FromLane::Closed { .. }]),
+        "{order:?}"
+    );
 }
 
 #[test]
@@ -184,9 +206,8 @@ fn unknown_peers_are_ignored_and_counted() {
     let datagram = Datagram::copied(&[22; 40]).unwrap();
     ends.tell(0, ToLane::Record { peer: late, datagram });
     ends.tell(0, ToLane::Send { peer: late, data: Datagram::boxed() });
-    ends.tell(0, ToLane::Close { peer: late });
     ends.tell(0, ToLane::Fingerprint { peer: late, fingerprint: ends.contexts[1].fingerprint() });
-    assert_eq!(ends.lanes[0].counters().unknown_peer, 4);
+    assert_eq!(ends.lanes[0].counters().unknown_peer, 3);
     assert!(ends.outs[0].is_empty());
     assert_eq!(ends.lanes[0].counters().peers, 1);
 }
