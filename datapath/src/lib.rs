@@ -6,10 +6,19 @@
 //! `unsafe`, each block with its reason.
 
 pub mod cores;
+pub mod departure;
 pub mod dtls_openssl;
 pub mod engine;
 pub mod epoll;
+pub mod forward;
+pub mod handoff;
 pub mod handshake;
+pub mod peer;
 pub mod queue;
+pub mod report;
+pub mod retransmit;
 pub mod ring;
+pub mod run;
+pub mod shard;
+pub mod start;
 pub mod udp;

@@ -11,7 +11,9 @@ use crate::peer::{Keys, Path, Peer};
 use crate::retransmit::{Meta, Sent};
 use crate::shard::Now;
 use bifrons_core::media::Mindex;
-use bifrons_core::rtp::{self, Header, PayloadType, PlayoutDelay, Seq, Written, abs_send_time};
+use bifrons_core::rtp::{
+    self, Header, PayloadType, PlayoutDelay, Seq, Written, abs_send_time, rtx,
+};
 use std::io;
 
 /// Segments in one train: what a peer's receive path takes in one burst without harm.
@@ -244,22 +246,22 @@ fn again(
         sink.counts.shed += 1;
         return Outcome::Nothing;
     };
-    let delay = (sent.delay != u32::MAX).then(|| PlayoutDelay {
+    let delay = (sent.delay != u32::MAX).then_some(PlayoutDelay {
         min: (sent.delay >> 12) as u16,
         max: (sent.delay & 0xFFF) as u16,
     });
     let payload = &bytes[meta.payload()];
-    let rtx = sink.rtx_ssrc.zip(sink.rtx_payload_type(sent.pt));
-    let (ssrc, pt) = rtx.unwrap_or((sink.ssrc, sent.pt));
+    let repair = sink.rtx_ssrc.zip(sink.rtx_payload_type(sent.pt));
+    let (ssrc, pt) = repair.unwrap_or((sink.ssrc, sent.pt));
     let Some(written) = write_header(out, sink, meta, bytes, pt, ssrc, delay) else {
         return Outcome::Nothing;
     };
-    let wrapped = if rtx.is_some() { rtp::OSN_LEN } else { 0 };
+    let wrapped = if repair.is_some() { rtx::OSN_LEN } else { 0 };
     let size = written.len + wrapped + payload.len() + keys.rtp_overhead();
     if !train.takes(size) {
         return Outcome::Next;
     }
-    let sealed = if rtx.is_some() {
+    let sealed = if repair.is_some() {
         let (seq, index) = sink.next_rtx_seq();
         place(out, seq, sent.timestamp);
         let original = sent.seq;
@@ -341,10 +343,5 @@ fn index_of(sink: &mut Sink, seq: Seq) -> Option<u64> {
 }
 
 fn count(sink: &mut Sink, header: usize, payload: usize, timestamp: u32, now: Now) {
-    let counts = &mut sink.counts;
-    counts.packets += 1;
-    counts.bytes += (header + payload) as u64;
-    counts.octets += payload as u64;
-    counts.last_timestamp = timestamp;
-    counts.last_us = now.us;
+    sink.stats.sent(timestamp, payload, header + payload, now.us);
 }

@@ -3,6 +3,7 @@
 use super::source::SourceKey;
 use crate::retransmit::{History, Meta};
 use bifrons_core::media::{self, Line, MediaKind, Payload, Route, SwitchRule};
+use bifrons_core::rtcp::SenderStats;
 use bifrons_core::rtp::{Continuity, Extension, HeaderWriter, Mid, Seq, SeqUnwrapper, Ssrc};
 
 /// Packets remembered for video: about 2 s at 250 packets a second.
@@ -47,34 +48,20 @@ pub struct Sink {
     pub index: SeqUnwrapper,
     /// What left lately.
     pub history: History,
-    /// Packets, bytes and reports of this leg.
+    /// Packets, bytes and the peer's reports about them.
+    pub stats: SenderStats,
+    /// What else is counted.
     pub counts: SentCounts,
 }
 
-/// What a sink has sent, for sender reports and statistics.
+/// What a sink counts beside its [`SenderStats`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SentCounts {
-    /// RTP packets.
-    pub packets: u64,
-    /// RTP bytes with headers.
-    pub bytes: u64,
-    /// Payload bytes, as sender reports count them.
-    pub octets: u64,
-    /// RTP timestamp of the last packet.
-    pub last_timestamp: u32,
-    /// When it left, on the shard's clock.
-    pub last_us: u64,
-    /// NACK entries from the peer.
-    pub nacks: u64,
     /// Packets sent again.
     pub retransmissions: u64,
     /// Keyframe requests from the peer.
     pub keyframe_requests: u64,
-    /// Total lost by the peer's last report.
-    pub lost: i64,
-    /// Its jitter by that report, in RTP units.
-    pub jitter: u32,
-    /// References that found their packet overwritten, or no room.
+    /// References that found their packet overwritten.
     pub shed: u64,
 }
 
@@ -102,6 +89,7 @@ impl Sink {
             continuity: Continuity::new(clock_hz),
             index: SeqUnwrapper::new(),
             history: History::default(),
+            stats: SenderStats::new(clock_hz),
             counts: SentCounts::default(),
         })
     }
@@ -114,8 +102,8 @@ impl Sink {
         self.payloads.clone_from(&send.payloads);
         self.nack = send.nack;
         self.writer = writer(line, send);
-        self.transport_cc = line.kind == MediaKind::Video
-            && send.extensions.get(Extension::TransportCc).is_some();
+        self.transport_cc =
+            line.kind == MediaKind::Video && send.extensions.get(Extension::TransportCc).is_some();
         self.epoch = self.epoch.wrapping_add(1);
     }
 
@@ -136,12 +124,6 @@ impl Sink {
     /// The rtx payload type that goes with a payload type.
     pub fn rtx_payload_type(&self, pt: u8) -> Option<u8> {
         self.payloads.iter().find(|payload| payload.pt == pt)?.rtx_pt
-    }
-
-    /// The clock of the line, in Hz.
-    pub fn clock_hz(&self) -> u32 {
-        let default = if self.kind == MediaKind::Video { 90_000 } else { 48_000 };
-        self.payloads.first().map_or(default, |payload| payload.clock_hz)
     }
 
     /// Gives the sink a source. A change that waits for a keyframe leaves the old one flowing.

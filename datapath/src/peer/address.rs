@@ -59,7 +59,8 @@ impl Hasher for Fold {
     }
 
     fn write_u64(&mut self, word: u64) {
-        let wide = u128::from(self.state ^ word).wrapping_mul(u128::from(self.secret | 1) << 32 | u128::from(self.secret));
+        let wide = u128::from(self.state ^ word)
+            .wrapping_mul(u128::from(self.secret | 1) << 32 | u128::from(self.secret));
         self.state = (wide as u64) ^ ((wide >> 64) as u64) ^ self.secret.rotate_left(23);
     }
 }

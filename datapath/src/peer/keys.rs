@@ -6,7 +6,7 @@
 
 use super::MAX_STREAMS;
 use bifrons_core::dtls::{KeyingMaterial, Role};
-use bifrons_core::rtp::{OSN_LEN, Seq, Ssrc};
+use bifrons_core::rtp::{Seq, Ssrc, rtx};
 use bifrons_core::srtp::{
     MasterKey, OpenKey, ReplayWindow, RtpIndex, SealKey, SrtpError, SrtpProfile,
 };
@@ -49,7 +49,7 @@ impl Keys {
 
     /// Bytes that sealing adds to an RTP packet.
     pub fn rtp_overhead(&self) -> usize {
-        self.profile.rtp_overhead()
+        self.profile.rtp_tag_len()
     }
 
     /// Seals the packet whose header of `header_len` bytes stands at the front of `out`; returns
@@ -73,8 +73,7 @@ impl Keys {
         payload: &[u8],
         index: u64,
     ) -> Option<usize> {
-        let len = bifrons_core::rtp::wrap(out, header_len, original, payload).ok()?;
-        debug_assert_eq!(len, header_len + OSN_LEN + payload.len());
+        let len = rtx::wrap(out, header_len, original, payload).ok()?;
         self.seal.seal_rtp_in_place(index, out, header_len, len).ok()
     }
 

@@ -2,7 +2,9 @@
 
 use super::Seen;
 use crate::forward::{Sink, SourceKey};
+use crate::retransmit::Meta;
 use bifrons_core::media::{Line, MediaKind, Mindex, Payload, Receive};
+use bifrons_core::rtcp::{NackTracker, ReceiverStats};
 use bifrons_core::rtp::{ExtensionIds, Mid, Rid, Ssrc};
 
 /// Simulcast layers of one line.
@@ -76,6 +78,7 @@ pub struct ReceiveLine {
 
 impl ReceiveLine {
     fn new(receive: &Receive, source: SourceKey) -> Self {
+        let clock_hz = receive.payloads.first().map_or(90_000, |payload| payload.clock_hz);
         let mut line = ReceiveLine {
             source,
             payloads: Vec::new(),
@@ -84,7 +87,7 @@ impl ReceiveLine {
             ids: ExtensionIds::new(),
             rids: Vec::new(),
             simulcast: false,
-            layers: std::array::from_fn(|_| Layer::default()),
+            layers: std::array::from_fn(|_| Layer::new(clock_hz)),
         };
         line.renegotiate(receive);
         line
@@ -109,7 +112,7 @@ impl ReceiveLine {
 }
 
 /// One substream as it arrives.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Layer {
     /// Its SSRC, once known.
     pub ssrc: Option<Ssrc>,
@@ -119,12 +122,55 @@ pub struct Layer {
     pub last_us: u64,
     /// Whether it counts as receiving (for `media` events).
     pub receiving: bool,
-    /// Packets taken.
-    pub packets: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Packets that came as retransmissions.
-    pub retransmissions: u64,
-    /// Packets thrown away.
+    /// What arrived, and what the next receiver report says about it.
+    pub stats: ReceiverStats,
+    /// Which packets are missing, where we ask for them.
+    pub nacks: Option<Box<NackTracker>>,
+    /// Keyframe requests sent.
+    pub keyframe_requests: u64,
+    /// Packets thrown away: seen before, or unreadable.
     pub dropped: u64,
+    /// The count of losses at the last report, for slow links.
+    pub lost_before: i64,
+}
+
+impl Layer {
+    fn new(clock_hz: u32) -> Self {
+        Layer {
+            ssrc: None,
+            seen: Seen::default(),
+            last_us: 0,
+            receiving: false,
+            stats: ReceiverStats::new(clock_hz),
+            nacks: None,
+            keyframe_requests: 0,
+            dropped: 0,
+            lost_before: 0,
+        }
+    }
+
+    /// Counts a packet; false if it was taken before.
+    pub fn take(&mut self, meta: &Meta, rtx: bool, nack: bool, now_us: u64) -> bool {
+        if !self.seen.is_new(meta.seq) {
+            self.dropped += 1;
+            return false;
+        }
+        self.last_us = now_us;
+        self.ssrc.get_or_insert(meta.ssrc);
+        let len = usize::from(meta.len);
+        if rtx {
+            self.stats.recovered(meta.seq, len);
+        } else {
+            self.stats.received(meta.seq, meta.timestamp, len, now_us);
+        }
+        if nack {
+            let nacks = self.nacks.get_or_insert_default();
+            nacks.received(meta.seq, now_us);
+            if meta.keyframe {
+                // Nothing before it is needed any more (webrtc-behaviour §6).
+                nacks.keyframe();
+            }
+        }
+        true
+    }
 }

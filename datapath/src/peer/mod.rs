@@ -20,7 +20,7 @@ pub use table::PeerTable;
 use crate::departure::Departing;
 use crate::report::Reports;
 use bifrons_core::dtls::{Fingerprint, Role};
-use bifrons_core::ice::{FailureTimer, IceAgent};
+use bifrons_core::ice::{FailureTimer, IceAgent, SignallingProgress};
 use bifrons_core::media::{Mindex, PeerId};
 use std::net::SocketAddr;
 
@@ -36,6 +36,8 @@ pub struct Peer {
     pub agent: Box<dyn IceAgent>,
     /// Decides when a failed way is given up.
     pub failure: FailureTimer,
+    /// What that decision depends on.
+    pub signalling: SignallingProgress,
     /// The way, once there is one.
     pub path: Option<Path>,
     /// Addresses it proved to be at, at most [`PER_PEER`], oldest first.
@@ -62,6 +64,8 @@ pub struct Peer {
     pub unopened: u64,
     /// Told that it is down; only `Close` is still expected.
     pub down: bool,
+    /// Told to close; waits for the lane to have sent its alert.
+    pub closing: bool,
 }
 
 impl Peer {

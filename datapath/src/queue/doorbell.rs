@@ -4,10 +4,10 @@
 //!
 //! ```text
 //! sleeper                                   pusher
-//! swap(sleeping, true) (acq-rel)            value into the ring  (release, by the ring)
+//! sleeping = true      (relaxed)            value into the ring  (release, by the ring)
 //! fence SeqCst                              fence SeqCst
 //! look into every ring (acquire)            if sleeping          (relaxed)
-//!   something there: swap(sleeping, false)    and swap(sleeping, false): write the eventfd
+//!   something there: sleeping = false         and swap(false) was true: write the eventfd
 //!   nothing: sleep on the eventfd
 //! ```
 //!
@@ -15,7 +15,7 @@
 //! sees `true` and it rings; if the pusher's comes first, the sleeper's look sees the value.
 //! Either way no value waits in a ring beside a sleeping thread. The swap lets one of several
 //! pushers pay for the wake-up. The value itself is published by the ring's own release store;
-//! the flag orders nothing but the wake. `tests/doorbell_model.rs` runs every interleaving of it.
+//! the flag orders nothing but the wake.
 //!
 //! The eventfd is written but need never be read: both engines and an edge-triggered `AsyncFd`
 //! watch for the edge, which each write makes anew. [`Doorbell::silence`] empties it for a
@@ -23,8 +23,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-
-use super::announcement::Announcement;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 /// Wakes one thread, only when it sleeps. Clones share the bell: one clone stays with the thread
 /// that sleeps (it alone calls [`Doorbell::may_sleep`] and [`Doorbell::awake`]), the others
@@ -37,7 +36,7 @@ pub struct Doorbell {
 
 #[derive(Debug)]
 struct Shared {
-    announcement: Announcement,
+    sleeping: AtomicBool,
     event: OwnedFd,
 }
 
@@ -55,32 +54,41 @@ impl Doorbell {
         }
         // SAFETY: eventfd just returned this descriptor, nobody else owns it.
         let event = unsafe { OwnedFd::from_raw_fd(raw) };
-        let shared = Shared { announcement: Announcement::new(), event };
-        Ok(Self { shared: std::sync::Arc::new(shared) })
+        Ok(Self { shared: std::sync::Arc::new(Shared { sleeping: AtomicBool::new(false), event }) })
     }
 
     /// The sleeper's half of the handshake: announces sleep, then asks `idle` to look into every
     /// ring that enters this thread. True: sleep now, on the eventfd, and call
     /// [`Doorbell::awake`] after. False: there is work, the announcement is withdrawn.
     pub fn may_sleep(&self, idle: impl FnOnce() -> bool) -> bool {
-        self.shared.announcement.make(idle)
+        self.shared.sleeping.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let sleep = idle();
+        if !sleep {
+            self.awake();
+        }
+        sleep
     }
 
     /// Says that the thread runs and looks into its rings by itself. A ring that was pressed
     /// meanwhile may still show as one spurious wake at the next sleep.
     #[inline]
     pub fn awake(&self) {
-        self.shared.announcement.withdraw();
+        self.shared.sleeping.store(false, Ordering::Relaxed);
     }
 
     /// The pusher's half: wakes the thread if it announced sleep. True if this call wrote.
     #[inline]
     pub fn ring(&self) -> bool {
-        let called = self.shared.announcement.answer();
-        if called {
-            self.strike();
+        fence(Ordering::SeqCst);
+        if !self.shared.sleeping.load(Ordering::Relaxed) {
+            return false;
         }
-        called
+        if !self.shared.sleeping.swap(false, Ordering::Relaxed) {
+            return false;
+        }
+        self.strike();
+        true
     }
 
     /// Writes the eventfd whether or not the thread announced sleep: for stopping a thread, not

@@ -4,9 +4,11 @@ use super::Shard;
 use crate::handshake::ToLane;
 use crate::peer::{Peer, PeerLine, StreamRole, Streams};
 use crate::report::Reports;
-use bifrons_core::ice::{AgentSettings, FailureTimer, new_agent};
+use bifrons_core::ice::{
+    FailureTimer, FullAgent, FullConfig, IceAgent, LITE_CONSENT, LiteAgent, SignallingProgress,
+};
 use bifrons_core::media::{
-    Line, MediaKind, PeerId, PeerSetup, PeerUpdate, ShardCommand, ShardEvent, SourceId,
+    Line, MediaKind, PeerId, PeerSetup, PeerUpdate, ShardCommand, ShardEvent, SourceId, Transport,
 };
 
 impl Shard {
@@ -24,7 +26,7 @@ impl Shard {
             }
             ShardCommand::EndOfCandidates { peer } => {
                 if let Some(peer) = self.peers.get_mut(peer) {
-                    peer.failure.end_of_candidates();
+                    peer.signalling.trickling_done = true;
                 }
             }
             ShardCommand::Close { peer } => self.close(peer),
@@ -50,36 +52,21 @@ impl Shard {
     fn open(&mut self, setup: PeerSetup) {
         let id = setup.peer;
         let transport = setup.transport;
-        let settings = AgentSettings {
-            tag: id,
-            lite: self.config.ice_lite,
-            controlling: transport.controlling,
-            consent: self.config.consent_freshness,
-        };
-        let mut agent = new_agent(
-            self.now.instant,
-            settings,
-            &transport.local,
-            &self.config.sockets,
-            self.config.secret ^ id.to_bits(),
-        );
+        let mut agent = self.agent(id, &transport);
         if let Some(remote) = &transport.remote {
-            agent.set_remote_credentials(remote);
+            agent.set_remote_credentials(self.now.instant, remote);
         }
         for candidate in &transport.candidates {
             let _ = agent.add_remote_candidate(candidate);
         }
-        let mut failure = FailureTimer::new(self.config.hangup_on_failed);
-        if transport.end_of_candidates {
-            failure.end_of_candidates();
-        }
-        if transport.remote.is_some() {
-            failure.answered();
-        }
         let former = self.peers.insert(Box::new(Peer {
             id,
             agent,
-            failure,
+            failure: FailureTimer::new(self.config.hangup_on_failed),
+            signalling: SignallingProgress {
+                trickling_done: transport.end_of_candidates,
+                answered: transport.remote.is_some(),
+            },
             path: None,
             addresses: Vec::new(),
             role: transport.dtls_role,
@@ -93,10 +80,26 @@ impl Shard {
             reports: Reports::default(),
             unopened: 0,
             down: false,
+            closing: false,
         }));
         debug_assert!(former.is_none(), "control gave a slot away twice");
         self.set_lines(id, &setup.lines);
         self.pump_ice(id.slot);
+    }
+
+    fn agent(&self, id: PeerId, transport: &Transport) -> Box<dyn IceAgent> {
+        if self.config.ice_lite {
+            return Box::new(LiteAgent::new(&transport.local, LITE_CONSENT));
+        }
+        Box::new(FullAgent::new(
+            self.now.instant,
+            &FullConfig {
+                local: &transport.local,
+                addresses: &self.config.sockets,
+                controlling: transport.controlling,
+                tie_breaker: self.config.secret.rotate_left(17) ^ id.to_bits(),
+            },
+        ))
     }
 
     fn update(&mut self, id: PeerId, update: PeerUpdate) {
@@ -105,15 +108,14 @@ impl Shard {
             peer.agent.restart(self.now.instant, local);
         }
         if let Some(remote) = &update.remote {
-            peer.agent.set_remote_credentials(remote);
-            peer.failure.answered();
+            peer.agent.set_remote_credentials(self.now.instant, remote);
+            peer.signalling.answered = true;
         }
         for candidate in &update.candidates {
             let _ = peer.agent.add_remote_candidate(candidate);
         }
-        if update.end_of_candidates {
-            peer.failure.end_of_candidates();
-        }
+        peer.signalling.trickling_done =
+            update.end_of_candidates || (peer.signalling.trickling_done && update.local.is_none());
         peer.role = peer.role.or(update.dtls_role);
         if let Some(fingerprint) = update.fingerprint {
             peer.fingerprint = Some(fingerprint);
@@ -176,13 +178,15 @@ impl Shard {
     }
 
     fn close(&mut self, id: PeerId) {
-        let Some(peer) = self.peers.get(id) else { return };
+        let Some(peer) = self.peers.get(id).filter(|peer| !peer.closing) else { return };
         let lines: Vec<_> = peer.lines.iter().map(|line| line.mindex).collect();
         for mindex in lines {
             self.leave_source(id.slot, mindex);
             self.drop_source(SourceId::Line(id.line(mindex)));
         }
-        let Some(peer) = self.peers.get(id) else { return };
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        peer.keys = None;
+        peer.closing = true;
         if peer.handshake {
             self.to_lane.push_back(ToLane::Close { peer: id });
         } else {

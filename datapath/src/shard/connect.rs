@@ -1,11 +1,17 @@
 //! From candidates to keys: the ICE agent's and the handshake lane's part in a peer's life.
 
 use super::Shard;
-use crate::handshake::{FromLane, ToLane};
+use crate::handshake::{Datagram, FromLane, ToLane};
 use crate::peer::{Keys, Path};
-use bifrons_core::ice::{FailureVerdict, IceEvent, stun};
+use bifrons_core::dtls::{KeyingMaterial, Role};
+use bifrons_core::ice::{FailureAction, IceEvent, stun};
 use bifrons_core::media::{DownReason, Fact, PeerId, ShardEvent};
 use std::net::SocketAddr;
+
+/// Messages that may wait for the lane before records are let go.
+const LANE_BACKLOG: usize = 1024;
+/// Used boxes kept for records.
+const SPARE_DATAGRAMS: usize = 64;
 
 impl Shard {
     /// Sends what a peer's agent wants sent, acts on what it says, and arms its next deadline.
@@ -67,7 +73,7 @@ impl Shard {
             IceEvent::Checking => {}
             IceEvent::Connected => {
                 if let Some(peer) = self.peers.at_mut(slot) {
-                    peer.failure.connected(self.now.instant);
+                    peer.failure.connected();
                 }
             }
             IceEvent::Disconnected | IceEvent::Failed => self.ice_failed(slot),
@@ -76,19 +82,18 @@ impl Shard {
 
     fn ice_failed(&mut self, slot: u32) {
         let Some(peer) = self.peers.at_mut(slot) else { return };
-        let verdict = peer.failure.failed(self.now.instant);
-        self.failure_verdict(slot, verdict);
+        let action = peer.failure.failed(self.now.instant);
+        self.act_on_failure(slot, action);
     }
 
-    fn failure_verdict(&mut self, slot: u32, verdict: FailureVerdict) {
+    fn act_on_failure(&mut self, slot: u32, action: FailureAction) {
         let Some(peer) = self.peers.at(slot) else { return };
         let id = peer.id;
-        match verdict {
-            FailureVerdict::Wait => {}
-            FailureVerdict::Tell => {
-                self.tell(ShardEvent::Fact { peer: id, fact: Fact::IceFailed });
-            }
-            FailureVerdict::HangUp => self.bring_down(id, DownReason::IceFailed),
+        if matches!(action, FailureAction::ReportIceFailed | FailureAction::ReportAndHangUp) {
+            self.tell(ShardEvent::Fact { peer: id, fact: Fact::IceFailed });
+        }
+        if matches!(action, FailureAction::HangUp | FailureAction::ReportAndHangUp) {
+            self.bring_down(id, DownReason::IceFailed);
         }
     }
 
@@ -99,8 +104,8 @@ impl Shard {
             peer.agent.handle_timeout(self.now.instant);
         }
         if peer.failure.poll_timeout().is_some_and(|at| at <= self.now.instant) {
-            let verdict = peer.failure.handle_timeout(self.now.instant);
-            self.failure_verdict(slot, verdict);
+            let action = peer.failure.handle_timeout(self.now.instant, peer.signalling);
+            self.act_on_failure(slot, action);
         }
         self.pump_ice(slot);
     }
@@ -116,38 +121,59 @@ impl Shard {
 
     pub(super) fn receive_dtls(&mut self, slot: u32, bytes: &[u8]) {
         let Some(peer) = self.peers.at(slot) else { return };
-        if peer.handshake
-            && let Some(record) = ToLane::record(peer.id, bytes)
-        {
-            self.to_lane.push_back(record);
+        if !peer.handshake {
+            return;
+        }
+        let mut datagram = self.datagrams.pop().unwrap_or_else(Datagram::boxed);
+        if datagram.fill(bytes) && self.to_lane.len() < LANE_BACKLOG {
+            self.to_lane.push_back(ToLane::Record { peer: peer.id, datagram });
+        } else {
+            // DTLS repeats what was lost.
+            self.counters.shed += 1;
+            self.datagrams.push(datagram);
         }
     }
 
     /// Takes an answer of the handshake lane.
     pub fn from_lane(&mut self, message: FromLane) {
         match message {
-            FromLane::Datagram { peer, bytes } => {
+            FromLane::Record { peer, datagram } => {
                 if let Some(Path::Udp { socket, remote }) =
                     self.peers.get(peer).and_then(|peer| peer.path)
                 {
-                    self.outbox.push(socket, remote, &bytes);
+                    self.outbox.push(socket, remote, datagram.bytes());
                 }
+                self.reuse(datagram);
             }
-            FromLane::Connected { peer, keys, role } => self.handshake_done(peer, keys, role),
-            FromLane::Down { peer, reason } => self.bring_down(peer, reason),
+            FromLane::Connected { peer, role, connected, .. } => {
+                self.handshake_done(peer, connected.srtp, role);
+            }
+            // No data line is negotiated yet, so nobody waits for SCTP packets.
+            FromLane::Data { data, .. } => self.reuse(data),
+            FromLane::Down { peer, cause } => self.bring_down(peer, cause.reason()),
             FromLane::Closed { peer } => self.forget(peer),
+            FromLane::Restarted { .. } => self.forget_closing(),
         }
     }
 
-    fn handshake_done(
-        &mut self,
-        id: PeerId,
-        material: Option<bifrons_core::dtls::KeyingMaterial>,
-        role: bifrons_core::dtls::Role,
-    ) {
-        let Some(peer) = self.peers.get_mut(id) else { return };
-        let keys = material.and_then(|material| Keys::new(&material, role).ok());
-        let Some(keys) = keys else {
+    fn reuse(&mut self, datagram: Box<Datagram>) {
+        if self.datagrams.len() < SPARE_DATAGRAMS {
+            self.datagrams.push(datagram);
+        }
+    }
+
+    /// The lane lost its memory: no `Closed` will come for peers it was asked to close.
+    fn forget_closing(&mut self) {
+        for id in self.peers.ids() {
+            if self.peers.get(id).is_some_and(|peer| peer.closing) {
+                self.forget(id);
+            }
+        }
+    }
+
+    fn handshake_done(&mut self, id: PeerId, material: Option<KeyingMaterial>, role: Role) {
+        let Some(peer) = self.peers.get_mut(id).filter(|peer| !peer.closing) else { return };
+        let Some(keys) = material.and_then(|material| Keys::new(&material, role).ok()) else {
             self.bring_down(id, DownReason::DtlsError);
             return;
         };

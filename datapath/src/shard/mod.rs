@@ -9,6 +9,7 @@ mod command;
 mod connect;
 mod outbox;
 mod receive;
+mod report;
 mod route;
 mod rtcp;
 mod rtp;
@@ -20,8 +21,8 @@ pub use outbox::Outbox;
 pub use timers::Timers;
 
 use crate::forward::Sources;
-use crate::handshake::ToLane;
 use crate::handoff::{Feedback, Parcel};
+use crate::handshake::{Datagram, ToLane};
 use crate::peer::{AddressTable, PeerTable};
 use bifrons_core::media::{ShardCounters, ShardEvent};
 use std::collections::VecDeque;
@@ -69,9 +70,13 @@ pub struct Shard {
     pub(crate) events: VecDeque<ShardEvent>,
     /// Messages for the handshake lane that did not fit the ring yet.
     pub(crate) to_lane: VecDeque<ToLane>,
+    /// Used boxes for records to the lane.
+    #[allow(clippy::vec_box, reason = "the boxes travel; only their addresses move")]
+    datagrams: Vec<Box<Datagram>>,
     /// Packets for other shards, made in this turn.
     pub(crate) parcels: Vec<(u8, Box<Parcel>)>,
     /// Boxes to make parcels of.
+    #[allow(clippy::vec_box, reason = "the boxes travel; only their addresses move")]
     pub(crate) empties: Vec<Box<Parcel>>,
     /// Feedback for other shards, made in this turn.
     pub(crate) feedback: Vec<(u8, Feedback)>,
@@ -94,6 +99,7 @@ impl Shard {
             departing: Vec::with_capacity(256),
             events: VecDeque::new(),
             to_lane: VecDeque::new(),
+            datagrams: Vec::new(),
             parcels: Vec::new(),
             empties: Vec::new(),
             feedback: Vec::new(),

@@ -2,13 +2,13 @@
 
 use super::Shard;
 use crate::departure::Departing;
+use crate::forward::{SourceKey, TalkChange};
 use crate::handoff::Parcel;
-use crate::forward::SourceKey;
-use crate::peer::{Enqueued, Layer, Peer, PeerLine, StreamRole};
+use crate::peer::{Enqueued, Peer, PeerLine, StreamRole};
 use crate::retransmit::{Meta, SLOT_BYTES};
-use bifrons_core::codec;
-use bifrons_core::media::{Fact, MediaKind, ShardEvent};
-use bifrons_core::rtp::{self, MAX_PACKET, Packet, PayloadType, parse_extensions};
+use bifrons_core::codec::Codec;
+use bifrons_core::media::{Fact, MediaKind, ShardEvent, SourceId};
+use bifrons_core::rtp::{MAX_PACKET, Packet, PayloadType, parse_extensions, rtx};
 
 impl Shard {
     #[inline]
@@ -46,7 +46,7 @@ impl Shard {
             .ok()
             .flatten();
         if let (Some(number), true) = (arrived, receive.transport_cc) {
-            peer.reports.arrived(number, now.us);
+            peer.reports.arrived(number, now.us, self.config.twcc_period.as_micros() as u64);
         }
         let len = match role.rtx {
             false => bytes.len(),
@@ -70,7 +70,35 @@ impl Shard {
             self.tell(ShardEvent::Fact { peer: id, fact });
         }
         self.keep_and_route(source, bytes, meta);
-        self.arm_nacks(slot, role);
+        self.arm_reports(slot, role);
+    }
+
+    fn tell_talking(&mut self, key: SourceKey, change: TalkChange) {
+        let Some(SourceId::Line(line)) = self.sources.get(key).map(|source| source.id) else {
+            return;
+        };
+        if line.peer.shard == self.config.id {
+            let TalkChange { talking, average_dbov } = change;
+            let fact = Fact::Talking { mindex: line.mindex, talking, average_dbov };
+            self.tell(ShardEvent::Fact { peer: line.peer, fact });
+        }
+    }
+
+    /// Arms what an arrived packet may have made due: feedback, and questions for lost ones.
+    fn arm_reports(&mut self, slot: u32, role: StreamRole) {
+        let Some(peer) = self.peers.at_mut(slot) else { return };
+        let nack_us = peer
+            .line(role.mindex)
+            .and_then(|line| line.receive.as_ref())
+            .and_then(|receive| receive.layers.get(usize::from(role.layer)))
+            .and_then(|layer| layer.nacks.as_ref()?.deadline_us());
+        if let Some(at_us) = nack_us {
+            let due = peer.reports.nack_due_us.get_or_insert(at_us);
+            *due = at_us.min(*due);
+        }
+        if let Some(due_us) = peer.reports.due() {
+            self.timers.arm(slot, due_us);
+        }
     }
 
     /// Stores a packet in its source's ring and sends a reference to each sink, a copy to each
@@ -82,12 +110,18 @@ impl Shard {
         if meta.keyframe {
             source.keyframes.arrived(now.us);
         }
-        if source.kind == MediaKind::Video
-            && let Some(bps) = source.remb.packet(source.policy.remb_bps, now.us)
-        {
+        let remb = match source.kind {
+            MediaKind::Video => source.remb.packet(source.policy.remb_bps, now.us),
+            _ => None,
+        };
+        let level = meta.extensions.audio_level.filter(|_| !source.policy.muted);
+        let talking = level.and_then(|level| source.talk.level(level.level));
+        if let Some(bps) = remb {
             self.send_remb(key, bps);
         }
-        self.listen(key, &meta);
+        if let Some(change) = talking {
+            self.tell_talking(key, change);
+        }
         self.export_packet(key, bytes, meta);
         let Some(source) = self.sources.get(key) else { return };
         let muted = source.policy.muted;
@@ -140,23 +174,6 @@ impl Shard {
     }
 }
 
-impl Layer {
-    /// Counts a packet; false if it was taken before.
-    fn take(&mut self, meta: &Meta, rtx: bool, nack: bool, now_us: u64) -> bool {
-        if !self.seen.is_new(meta.seq) {
-            self.dropped += 1;
-            return false;
-        }
-        self.last_us = now_us;
-        self.packets += 1;
-        self.bytes += u64::from(meta.len);
-        self.retransmissions += u64::from(rtx);
-        self.ssrc.get_or_insert(meta.ssrc);
-        self.note_arrival(meta, rtx, nack, now_us);
-        true
-    }
-}
-
 /// Whose packet it is: by SSRC, else learnt from mid and rid, else the only line that can have
 /// sent this payload type (webrtc-behaviour §5.2).
 fn role_of(peer: &mut Peer, bytes: &[u8]) -> Option<StreamRole> {
@@ -203,7 +220,7 @@ fn restore(bytes: &mut [u8], receive: &crate::peer::ReceiveLine, layer: u8) -> O
     let (payload, _) = receive.payload(pt.get())?;
     let original = PayloadType::from_low_bits(payload.pt);
     let ssrc = receive.layers.get(usize::from(layer))?.ssrc?;
-    rtp::unwrap(bytes, ssrc, original).ok()?
+    rtx::unwrap(bytes, ssrc, original).ok()?
 }
 
 /// Reads once what every sink will want to know.
@@ -226,10 +243,30 @@ fn describe(
         pt,
         marker: packet.marker(),
         layer,
-        keyframe: video && codec.is_some_and(|c| codec::is_keyframe(c, &bytes[payload.clone()])),
+        keyframe: video && codec.is_some_and(|c| begins_keyframe(c, &bytes[payload.clone()])),
         arrived_us: now_us,
         len: bytes.len() as u16,
         payload: (payload.start as u16, payload.end as u16),
         extensions: parse_extensions(&packet, &receive.ids),
     })
+}
+
+/// Whether a payload begins a keyframe, by the first bytes of its descriptor.
+fn begins_keyframe(codec: Codec, payload: &[u8]) -> bool {
+    match (codec, payload) {
+        // RFC 7741 §4.2-4.3: S set, partition 0, P clear in the first byte behind the descriptor.
+        (Codec::Vp8, [descriptor, rest @ ..]) if descriptor & 0x1F == 0x10 => {
+            let mut at = 0;
+            if descriptor & 0x80 != 0 {
+                let x = rest.first().copied().unwrap_or(0);
+                at = 1;
+                if x & 0x80 != 0 {
+                    at += if rest.get(1).is_some_and(|b| b & 0x80 != 0) { 2 } else { 1 };
+                }
+                at += usize::from(x & 0x40 != 0) + usize::from(x & 0x30 != 0);
+            }
+            rest.get(at).is_some_and(|b| b & 1 == 0)
+        }
+        _ => false,
+    }
 }

@@ -1,0 +1,155 @@
+//! The thread around a shard: its engine, the near ends of its rings, and the loop that turns it.
+//!
+//! ```text
+//! sleep in the engine ─► clock ─► datagrams ─► commands, hand-offs, handshake answers ─► timers
+//!          ▲                                                                               │
+//!          └──────────── events, records, parcels into their rings ◄── departure ◄─────────┘
+//! ```
+
+use crate::engine::Engine;
+use crate::handoff::Neighbour;
+use crate::handshake::{FromLane, ToLane};
+use crate::queue::{Doorbell, Rx, Tx};
+use crate::shard::Shard;
+use bifrons_core::media::{ShardCommand, ShardEvent};
+use std::io;
+use std::time::{Duration, Instant};
+
+/// Datagrams taken in one turn: enough to form trains, few enough that timers keep their time.
+const BUDGET: u32 = 512;
+/// Messages taken from one ring in one turn.
+const MESSAGES: usize = 256;
+
+/// The near ends of a shard's rings.
+pub struct Ports {
+    /// From control.
+    pub commands: Rx<ShardCommand>,
+    /// To control.
+    pub events: Tx<ShardEvent>,
+    /// To the handshake lane.
+    pub to_lane: Tx<ToLane>,
+    /// From it.
+    pub from_lane: Rx<FromLane>,
+    /// Rings with the other shards, by their index; `None` at our own.
+    pub neighbours: Vec<Option<Neighbour>>,
+    /// Rung by all of the above.
+    pub bell: Doorbell,
+}
+
+impl Ports {
+    fn idle(&self) -> bool {
+        self.commands.is_empty()
+            && self.from_lane.is_empty()
+            && self
+                .neighbours
+                .iter()
+                .flatten()
+                .all(|n| n.packets_in.is_empty() && n.feedback_in.is_empty())
+    }
+}
+
+/// Turns the shard until it has stopped.
+///
+/// # Errors
+/// When the engine has become useless; the shard's peers are lost then.
+pub fn run(shard: &mut Shard, engine: &mut dyn Engine, ports: &mut Ports) -> io::Result<()> {
+    while !shard.has_stopped() || shard.has_backlog() {
+        turn(shard, engine, ports)?;
+    }
+    Ok(())
+}
+
+fn turn(shard: &mut Shard, engine: &mut dyn Engine, ports: &mut Ports) -> io::Result<()> {
+    let wait = if shard.has_backlog() {
+        // A full ring empties at its reader's pace; look again soon.
+        Some(Duration::from_millis(1))
+    } else {
+        shard.sleep(Instant::now())
+    };
+    let sleeps = wait != Some(Duration::ZERO) && ports.bell.may_sleep(|| ports.idle());
+    let wait = if sleeps { wait } else { Some(Duration::ZERO) };
+    let mut begun = false;
+    engine.turn(wait, BUDGET, &mut |datagram| {
+        if !std::mem::replace(&mut begun, true) {
+            shard.begin(Instant::now());
+        }
+        shard.receive(datagram);
+    })?;
+    ports.bell.awake();
+    if !begun {
+        shard.begin(Instant::now());
+    }
+    take_messages(shard, ports);
+    shard.tick();
+    shard.depart(engine)?;
+    hand_over(shard, ports);
+    Ok(())
+}
+
+fn take_messages(shard: &mut Shard, ports: &mut Ports) {
+    for _ in 0..MESSAGES {
+        let Some(command) = ports.commands.pop() else { break };
+        shard.command(command);
+    }
+    for _ in 0..MESSAGES {
+        let Some(message) = ports.from_lane.pop() else { break };
+        shard.from_lane(message);
+    }
+    for neighbour in ports.neighbours.iter_mut().flatten() {
+        for _ in 0..MESSAGES {
+            let Some(parcel) = neighbour.packets_in.pop() else { break };
+            shard.from_neighbour(&parcel);
+            // A full return ring means the other side has boxes enough.
+            let _ = neighbour.empties_out.put(parcel);
+        }
+        for _ in 0..MESSAGES {
+            let Some(feedback) = neighbour.feedback_in.pop() else { break };
+            shard.from_neighbour_feedback(feedback);
+        }
+        while shard.empties.len() < MESSAGES {
+            let Some(parcel) = neighbour.empties_in.pop() else { break };
+            shard.empties.push(parcel);
+        }
+    }
+}
+
+fn hand_over(shard: &mut Shard, ports: &mut Ports) {
+    flush(&mut shard.events, &mut ports.events);
+    flush(&mut shard.to_lane, &mut ports.to_lane);
+    let mut rung = false;
+    for (to, parcel) in shard.parcels.drain(..) {
+        if let Some(neighbour) = ports.neighbours.get_mut(usize::from(to)).and_then(Option::as_mut)
+        {
+            // Refusals are counted by the ring: a packet late for another shard is a lost one.
+            rung |= neighbour.packets_out.put(parcel).is_ok();
+        }
+    }
+    for (to, feedback) in shard.feedback.drain(..) {
+        if let Some(neighbour) = ports.neighbours.get_mut(usize::from(to)).and_then(Option::as_mut)
+        {
+            rung |= neighbour.feedback_out.put(feedback).is_ok();
+        }
+    }
+    if rung {
+        for neighbour in ports.neighbours.iter().flatten() {
+            neighbour.packets_out.ring();
+        }
+    }
+}
+
+/// Moves what waits into its ring, in order, as far as there is room.
+fn flush<T>(waiting: &mut std::collections::VecDeque<T>, ring: &mut Tx<T>) {
+    let mut any = false;
+    while let Some(message) = waiting.pop_front() {
+        match ring.put(message) {
+            Ok(()) => any = true,
+            Err(message) => {
+                waiting.push_front(message);
+                break;
+            }
+        }
+    }
+    if any {
+        ring.ring();
+    }
+}
