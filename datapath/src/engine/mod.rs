@@ -1,7 +1,7 @@
 //! A shard's only door to the network: datagrams in, trains of datagrams out, one sleep.
 //!
 //! Two engines stand behind [`Engine`]: [`UringEngine`], the one to
-//! run, and [`EpollEngine`](crate::epoll::EpollEngine) for hosts where io_uring is switched off
+//! run, and [`EpollEngine`] for hosts where io_uring is switched off
 //! or filtered (`kernel.io_uring_disabled`, container seccomp profiles). They behave alike; the
 //! same tests run over both. [`open_engine`] chooses.
 //!

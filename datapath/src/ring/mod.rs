@@ -2,7 +2,7 @@
 //!
 //! One ring for each shard, used by one thread (`SINGLE_ISSUER`, `DEFER_TASKRUN`: completions
 //! are worked off only when this thread asks). Each socket has one multishot `recvmsg` that
-//! fills buffers out of one [`BufferRing`]; it is armed again when the kernel ends it, mostly
+//! fills buffers out of one `BufferRing`; it is armed again when the kernel ends it, mostly
 //! because the buffers ran out. The bell is a multishot poll, which sees every write as an edge,
 //! so nobody reads the eventfd. Sends are `sendmsg` with `MSG_DONTWAIT`, which the kernel
 //! finishes, copy included, while it takes them; the arena is reused only when each has

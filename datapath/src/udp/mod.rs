@@ -3,7 +3,7 @@
 //! One socket per advertised local address, bound to that address and never connected: a kernel
 //! 6.1 scans the connected sockets of a port for every packet of a stranger
 //! (reference/datapath-limits.md section 3). The port says which shard it is, so sockets are
-//! never shared between shards. Start-up only; [`wire`] has the forms used per packet.
+//! never shared between shards. Start-up only; `wire` has the forms used per packet.
 
 mod probe;
 #[cfg(test)]
