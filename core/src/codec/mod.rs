@@ -4,6 +4,7 @@
 //! before use and allocate nothing; a payload that makes no sense gives `None` or `false`.
 
 mod av1;
+mod dependency;
 mod h26x;
 mod name;
 mod opus;
@@ -12,6 +13,10 @@ mod vp8;
 mod vp9;
 
 pub use av1::{Av1Aggregation, av1_is_keyframe};
+pub use dependency::{
+    DecodeTargetIndication, DependencyDescriptor, DependencyStructure, Layer, MAX_DECODE_TARGETS,
+    MAX_TEMPLATES,
+};
 pub use h26x::{h264_is_keyframe, h265_is_keyframe};
 pub use name::Codec;
 pub use opus::OpusToc;
