@@ -6,7 +6,7 @@ use crate::forward::{SourceKey, TalkChange};
 use crate::handoff::Parcel;
 use crate::peer::{Enqueued, Peer, PeerLine, StreamRole};
 use crate::retransmit::{Meta, SLOT_BYTES};
-use bifrons_core::codec::Codec;
+use bifrons_core::codec;
 use bifrons_core::media::{Fact, MediaKind, ShardEvent, SourceId};
 use bifrons_core::rtp::{MAX_PACKET, Packet, PayloadType, parse_extensions, rtx};
 
@@ -243,30 +243,10 @@ fn describe(
         pt,
         marker: packet.marker(),
         layer,
-        keyframe: video && codec.is_some_and(|c| begins_keyframe(c, &bytes[payload.clone()])),
+        keyframe: video && codec.is_some_and(|c| codec::is_keyframe(c, &bytes[payload.clone()])),
         arrived_us: now_us,
         len: bytes.len() as u16,
         payload: (payload.start as u16, payload.end as u16),
         extensions: parse_extensions(&packet, &receive.ids),
     })
-}
-
-/// Whether a payload begins a keyframe, by the first bytes of its descriptor.
-fn begins_keyframe(codec: Codec, payload: &[u8]) -> bool {
-    match (codec, payload) {
-        // RFC 7741 §4.2-4.3: S set, partition 0, P clear in the first byte behind the descriptor.
-        (Codec::Vp8, [descriptor, rest @ ..]) if descriptor & 0x1F == 0x10 => {
-            let mut at = 0;
-            if descriptor & 0x80 != 0 {
-                let x = rest.first().copied().unwrap_or(0);
-                at = 1;
-                if x & 0x80 != 0 {
-                    at += if rest.get(1).is_some_and(|b| b & 0x80 != 0) { 2 } else { 1 };
-                }
-                at += usize::from(x & 0x40 != 0) + usize::from(x & 0x30 != 0);
-            }
-            rest.get(at).is_some_and(|b| b & 1 == 0)
-        }
-        _ => false,
-    }
 }
