@@ -1,6 +1,7 @@
 //! The Bifrons server: transports, sessions, negotiation and plugins on one control thread.
 
 pub mod auth;
+pub mod demo;
 pub mod dispatch;
 pub mod negotiation;
 pub mod session;

@@ -7,6 +7,7 @@
 
 mod compound;
 mod feedback;
+mod fuzz;
 mod nack;
 mod ntp;
 mod quality;
@@ -19,6 +20,7 @@ mod writer;
 
 pub use compound::{App, Bye, Compound, MAX_PARTS, Raw, Rtcp, Sdes, SdesChunk};
 pub use feedback::{Fir, FirEntry, Nack, Pli, Remb};
+pub use fuzz::fuzz_rtcp;
 pub use nack::{NACK_AFTER_US, NACK_AGAIN_AFTER_US, NACK_WINDOW, NackTracker, Seen};
 pub use ntp::NtpTime;
 pub use quality::{InQuality, OutQuality, Quality};

@@ -9,6 +9,7 @@
 mod continuity;
 mod elements;
 mod extension;
+mod fuzz;
 mod number;
 mod packet;
 pub mod rtx;
@@ -18,6 +19,7 @@ mod writer;
 pub use continuity::Continuity;
 pub use elements::{Element, ElementIter, ONE_BYTE_PROFILE, TWO_BYTE_PROFILE};
 pub use extension::{Extension, ExtensionIds, MAX_SDES_ITEM, Mid, Rid, SdesItem};
+pub use fuzz::fuzz_rtp;
 pub use number::{ExtendedSeq, PayloadType, Seq, SeqUnwrapper, Ssrc};
 pub use packet::{FIXED_HEADER, Layout, Packet, PacketMut, RtpError, is_rtcp};
 pub use values::{

@@ -8,6 +8,32 @@
 //! 4. [`complete`] adds the core's share (ICE, DTLS, BUNDLE, SSRCs, RTX, rids, candidates) and
 //!    [`read_remote`] says what offer and answer come to.
 //!
+//! A plugin's part, here EchoTest's with VP9 preferred:
+//! ```
+//! use bifrons_core::codec::Codec;
+//! use bifrons_core::rtp::Extension;
+//! use bifrons_core::sdp::{Answer, Sdp, anonymise};
+//!
+//! # fn main() -> Result<(), bifrons_core::sdp::SdpError> {
+//! let offer = Sdp::parse(
+//!     "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n\
+//!      m=video 9 UDP/TLS/RTP/SAVPF 96 98\r\na=mid:v\r\na=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
+//!      a=rtpmap:96 VP8/90000\r\na=rtpmap:98 VP9/90000\r\na=fmtp:98 profile-id=0\r\n",
+//! )?;
+//! let seen = anonymise(&offer);
+//! let mut answer = Answer::for_offer(&seen).named("EchoTest");
+//! for line in &mut answer.lines {
+//!     line.codecs = vec![Codec::Vp9, Codec::Vp8];
+//!     line.extensions = vec![Extension::Mid];
+//! }
+//! let video = answer.chosen(0).expect("a codec in common");
+//! assert_eq!(video.codec.map(|(codec, pt)| (codec, pt.get())), Some((Codec::Vp9, 98)));
+//! let sdp = answer.build();
+//! assert_eq!(sdp.media[0].value("fmtp"), Some("98 profile-id=0"));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! All input is hostile: texts are bounded by [`MAX_BYTES`], [`MAX_LINES`] and [`MAX_MEDIA`],
 //! malformed attributes count as absent, nothing panics. Control thread only: it allocates
 //! freely. The facts are those of `webrtc-behaviour` §3, §4, §9 and `core-api` §4, §8.
@@ -44,7 +70,7 @@ pub use model::{Kind, MAX_BYTES, MAX_LINES, MAX_MEDIA, Media, MediaLine, Origin,
 pub use negotiated::{
     Negotiated, NegotiatedCodec, NegotiatedData, NegotiatedLine, ReadOptions, SdpType, read_remote,
 };
-pub use offer::{Offer, OfferCodec, OfferLine};
+pub use offer::{Offer, OfferCodec, OfferLine, offered_payload_type};
 pub use remote::Remote;
 pub use rtx::{RtxTable, usable_rtx};
 pub use simulcast::{

@@ -11,6 +11,28 @@ use super::model::{Media, MediaLine, Sdp};
 use crate::codec::Codec;
 use crate::rtp::{Extension, PayloadType};
 
+/// The payload type a room's offer has for `codec` (`plugin-videoroom` §6, offer contents). Offers
+/// that use these never meet the RTX types of [`super::RtxTable`].
+#[must_use]
+pub const fn offered_payload_type(codec: Codec) -> PayloadType {
+    PayloadType::from_low_bits(match codec {
+        Codec::Opus | Codec::MultiOpus => 111,
+        Codec::Red => 120,
+        Codec::Pcmu => 0,
+        Codec::Pcma => 8,
+        Codec::G722 => 9,
+        Codec::Isac32 => 104,
+        Codec::Isac16 => 103,
+        Codec::L16At48 => 105,
+        Codec::L16 => 106,
+        Codec::Vp8 => 96,
+        Codec::Vp9 => 101,
+        Codec::H264 => 107,
+        Codec::Av1 => 98,
+        Codec::H265 => 100,
+    })
+}
+
 /// One codec of an offered line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfferCodec {
@@ -41,6 +63,12 @@ pub struct OfferLine {
 }
 
 impl OfferLine {
+    /// A line that sends one codec, without extensions, with the payload type a room gives it.
+    #[must_use]
+    pub fn sending_fixed(codec: Codec) -> Self {
+        Self::sending(codec, offered_payload_type(codec))
+    }
+
     /// A line that sends one codec, without extensions.
     #[must_use]
     pub fn sending(codec: Codec, pt: PayloadType) -> Self {

@@ -2,13 +2,14 @@
 
 use super::attribute::payload_type;
 use super::model::{Kind, Media, Sdp};
+use super::offer::offered_payload_type;
 use super::payload::PayloadTable;
 use super::view::Rtx;
+use crate::codec::Codec;
 use crate::rtp::PayloadType;
 
-/// Payload types our offers use for codecs (`plugin-videoroom` §6, `webrtc-behaviour` §3.4).
-/// None is given to RTX, so that a codec added later finds its own free.
-const FIXED: [u8; 14] = [0, 8, 9, 96, 98, 100, 101, 103, 104, 105, 106, 107, 111, 120];
+/// Payload type of DTMF in our offers (`webrtc-behaviour` §3.4).
+const DTMF: u8 = 126;
 
 /// Most pairs remembered; there are no more dynamic payload types.
 const MAX_PAIRS: usize = 32;
@@ -67,7 +68,9 @@ impl RtxTable {
     pub fn for_offer(&mut self, offer: &Sdp) -> Vec<Vec<Rtx>> {
         let mut used = [false; 128];
         let mut occupy = |pt: u8| used.get_mut(usize::from(pt)).into_iter().for_each(|u| *u = true);
-        FIXED.iter().for_each(|pt| occupy(*pt));
+        // The types of all codecs we may ever offer, so that one added later finds its own free.
+        Codec::ALL.iter().for_each(|codec| occupy(offered_payload_type(*codec).get()));
+        occupy(DTMF);
         let formats = offer.media.iter().flat_map(|media| &media.head().formats);
         formats.filter_map(|f| payload_type(f)).for_each(|pt| occupy(pt.get()));
         self.pairs.iter().for_each(|pair| occupy(pair.pt.get()));

@@ -9,6 +9,7 @@
 //! **One (key, SSRC, index) is sealed at most once, or again byte for byte.** The index is always
 //! the caller's, who therefore keeps that rule; a GCM nonce used for two texts gives the key away.
 
+mod fuzz;
 mod index;
 mod keys;
 mod profile;
@@ -17,6 +18,7 @@ mod transform;
 #[cfg(test)]
 mod vectors;
 
+pub use fuzz::fuzz_srtp_open;
 pub use index::{MAX_RTCP_INDEX, MAX_RTP_INDEX, REPLAY_WINDOW, ReplayWindow, RtpIndex};
 pub use keys::{MasterKey, SessionKeys, StreamKeys};
 pub use profile::SrtpProfile;

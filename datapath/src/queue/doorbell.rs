@@ -4,10 +4,10 @@
 //!
 //! ```text
 //! sleeper                                   pusher
-//! sleeping = true      (relaxed)            value into the ring  (release, by the ring)
+//! swap(sleeping, true) (acq-rel)            value into the ring  (release, by the ring)
 //! fence SeqCst                              fence SeqCst
 //! look into every ring (acquire)            if sleeping          (relaxed)
-//!   something there: sleeping = false         and swap(false) was true: write the eventfd
+//!   something there: swap(sleeping, false)    and swap(sleeping, false): write the eventfd
 //!   nothing: sleep on the eventfd
 //! ```
 //!
@@ -15,7 +15,7 @@
 //! sees `true` and it rings; if the pusher's comes first, the sleeper's look sees the value.
 //! Either way no value waits in a ring beside a sleeping thread. The swap lets one of several
 //! pushers pay for the wake-up. The value itself is published by the ring's own release store;
-//! the flag orders nothing but the wake.
+//! the flag orders nothing but the wake. `tests/doorbell_model.rs` runs every interleaving of it.
 //!
 //! The eventfd is written but need never be read: both engines and an edge-triggered `AsyncFd`
 //! watch for the edge, which each write makes anew. [`Doorbell::silence`] empties it for a
@@ -23,7 +23,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+
+use super::announcement::Announcement;
 
 /// Wakes one thread, only when it sleeps. Clones share the bell: one clone stays with the thread
 /// that sleeps (it alone calls [`Doorbell::may_sleep`] and [`Doorbell::awake`]), the others
@@ -36,7 +37,7 @@ pub struct Doorbell {
 
 #[derive(Debug)]
 struct Shared {
-    sleeping: AtomicBool,
+    announcement: Announcement,
     event: OwnedFd,
 }
 
@@ -54,41 +55,32 @@ impl Doorbell {
         }
         // SAFETY: eventfd just returned this descriptor, nobody else owns it.
         let event = unsafe { OwnedFd::from_raw_fd(raw) };
-        Ok(Self { shared: std::sync::Arc::new(Shared { sleeping: AtomicBool::new(false), event }) })
+        let shared = Shared { announcement: Announcement::new(), event };
+        Ok(Self { shared: std::sync::Arc::new(shared) })
     }
 
     /// The sleeper's half of the handshake: announces sleep, then asks `idle` to look into every
     /// ring that enters this thread. True: sleep now, on the eventfd, and call
     /// [`Doorbell::awake`] after. False: there is work, the announcement is withdrawn.
     pub fn may_sleep(&self, idle: impl FnOnce() -> bool) -> bool {
-        self.shared.sleeping.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        let sleep = idle();
-        if !sleep {
-            self.awake();
-        }
-        sleep
+        self.shared.announcement.make(idle)
     }
 
     /// Says that the thread runs and looks into its rings by itself. A ring that was pressed
     /// meanwhile may still show as one spurious wake at the next sleep.
     #[inline]
     pub fn awake(&self) {
-        self.shared.sleeping.store(false, Ordering::Relaxed);
+        self.shared.announcement.withdraw();
     }
 
     /// The pusher's half: wakes the thread if it announced sleep. True if this call wrote.
     #[inline]
     pub fn ring(&self) -> bool {
-        fence(Ordering::SeqCst);
-        if !self.shared.sleeping.load(Ordering::Relaxed) {
-            return false;
+        let called = self.shared.announcement.answer();
+        if called {
+            self.strike();
         }
-        if !self.shared.sleeping.swap(false, Ordering::Relaxed) {
-            return false;
-        }
-        self.strike();
-        true
+        called
     }
 
     /// Writes the eventfd whether or not the thread announced sleep: for stopping a thread, not

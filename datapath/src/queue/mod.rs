@@ -10,9 +10,15 @@
 //! Cost: a push or a pop is a few nanoseconds in batches; [`Tx::push`] adds one full fence, so a
 //! producer with many values in hand uses [`Tx::put`] for each and [`Tx::ring`] once.
 
+mod announcement;
 mod doorbell;
 #[cfg(test)]
 mod tests;
+
+/// What the handshake is made of; the model checker puts its own in place of it.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};
+}
 
 pub use doorbell::Doorbell;
 
