@@ -3,8 +3,8 @@
 //!
 //! The shards' multi-buffer kernels must give the same bytes as [`SealKey`]; they take their keys
 //! from [`SessionKeys`] and their nonces from [`gcm_nonce`] and [`cm_iv`]. A key here is plain
-//! data of a few KiB, made once a peer; sealing and opening touch no
-//! heap. With AES-CM most of a packet's cost is SHA-1, with GCM there is one pass over it.
+//! data of about one KiB, made once a peer; sealing and opening touch no heap. With AES-CM most of
+//! a packet's cost is SHA-1, with GCM there is one pass over it.
 //!
 //! **One (key, SSRC, index) is sealed at most once, or again byte for byte.** The index is always
 //! the caller's, who therefore keeps that rule; a GCM nonce used for two texts gives the key away.
