@@ -3,7 +3,7 @@
 //! the payload.
 //!
 //! A sender states its structure with a keyframe and afterwards only names a template of it, so a
-//! source keeps one [`DependencyStructure`] (about 0.8 KiB) and each packet is read against it.
+//! source keeps one [`DependencyStructure`] (0.7 KiB) and each packet is read against it.
 
 /// Most templates of a structure: the id has six bits.
 pub const MAX_TEMPLATES: usize = 64;

@@ -1,4 +1,4 @@
-//! Reception statistics of one source (RFC 3550 §6.4.1, appendix A.3 and A.8). About 100 bytes; a
+//! Reception statistics of one source (RFC 3550 §6.4.1, appendix A.3 and A.8). 120 bytes; a
 //! packet costs a few adds.
 
 use super::ntp::compact_span;

@@ -1,7 +1,7 @@
 //! Transport-wide feedback, written: notes when numbered packets arrived and reports on them in
 //! messages of at most 400 statuses (`webrtc-behaviour` §7.1).
 //!
-//! One recorder a PeerConnection, 2.2 KiB. Noting an arrival is a store and a bit; a message is
+//! One recorder a PeerConnection, 2.1 KiB. Noting an arrival is a store and a bit; a message is
 //! linear in its statuses. When [`ArrivalRecorder::is_full`] says so a message should go out at
 //! once; beyond the window the oldest unreported numbers are given up and counted.
 

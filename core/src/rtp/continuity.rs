@@ -6,7 +6,7 @@
 //!                          │  ▲   ──pause──► paused ──packet──┘
 //!                          └──┘ forward / skip
 //! ```
-//! State is 80 bytes; each call is a few adds. A late packet is mapped as its neighbours were, for
+//! State is 64 bytes; each call is a few adds. A late packet is mapped as its neighbours were, for
 //! 127 sequence numbers back; an older one, or one from before the last switch or pause, has no
 //! number of its own any more and is refused.
 
@@ -92,7 +92,7 @@ impl Continuity {
         self.clock_rate = clock_rate;
     }
 
-    /// The last sequence number and timestamp handed out, or `None` before the first packet.
+    /// The last sequence number and the newest timestamp handed out, or `None` before the first packet.
     #[must_use]
     pub fn last(&self) -> Option<(Seq, u32)> {
         (self.next != Next::Start).then_some((self.last_seq, self.last_ts))
@@ -181,7 +181,10 @@ impl Continuity {
     }
 
     fn note(&mut self, out: (Seq, u32), now_us: u64) {
-        if out.1 != self.last_ts {
+        // Pictures sent out of order step back by a few frames, which is no reason to let a switch
+        // step back too; a source that set its clock back for good is followed.
+        let ahead = i64::from(out.1.wrapping_sub(self.last_ts).cast_signed());
+        if ahead > 0 || ahead < -10 * i64::from(self.clock_rate) {
             self.last_ts = out.1;
             self.last_ts_at_us = now_us;
         }
@@ -238,6 +241,16 @@ mod tests {
         let mut c = started();
         c.switch_source();
         assert_eq!(c.forward(Seq(9), 77, 0), Some((Seq(101), 1001)));
+    }
+
+    #[test]
+    fn a_picture_sent_out_of_order_does_not_pull_a_switch_back() {
+        let mut c = started();
+        c.forward(Seq(101), 10_000, 100_000);
+        assert_eq!(c.forward(Seq(102), 7000, 100_000), Some((Seq(102), 7000)));
+        assert_eq!(c.last(), Some((Seq(102), 10_000)));
+        c.switch_source();
+        assert_eq!(c.forward(Seq(9), 77, 200_000), Some((Seq(103), 19_000)));
     }
 
     #[test]
