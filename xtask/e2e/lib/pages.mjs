@@ -14,26 +14,42 @@ const TYPES = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
   '.png': 'image/png',
   '.ico': 'image/x-icon',
 };
 
+const JANUS = join(MODULES, 'janus-gateway/npm/dist/janus.es.js');
+const ADAPTER = join(MODULES, 'webrtc-adapter/out/adapter.js');
+
 /** A prefix of the address, and the folder or file it stands for. */
 const PLACES = [
-  ['/vendor/janus.js', join(MODULES, 'janus-gateway/npm/dist/janus.es.js')],
-  ['/vendor/adapter.js', join(MODULES, 'webrtc-adapter/out/adapter.js')],
+  ['/vendor/janus.js', JANUS],
+  ['/vendor/adapter.js', ADAPTER],
+  ['/demo/vendor/janus.js', JANUS],
+  ['/demo/vendor/adapter.js', ADAPTER],
   ['/stock/', '/usr/share/janus/demos/'],
+  ['/demo/', join(HERE, '../../demos/')],
   ['/', join(HERE, 'page/')],
 ];
+
+/**
+ * The deployment's own file beside the demo pages. Debian's copy forgets two names that its
+ * pages use; no page is touched.
+ */
+const SETTINGS = `var server = 'http://' + window.location.hostname + ':8088/janus';
+var iceServers = null, token, apisecret;
+`;
 
 /** Starts the page server; resolves with a function that stops it. */
 export async function servePages() {
   const server = createServer(async (request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url, PAGES).pathname));
     const [prefix, place] = PLACES.find(([start]) => path.startsWith(start));
-    const file = place + path.slice(prefix.length);
+    const name = path.slice(prefix.length);
+    const file = place + (path.endsWith('/') ? 'index.html' : name);
     try {
-      const body = await readFile(file);
+      const body = path === '/stock/settings.js' ? SETTINGS : await readFile(file);
       response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' });
       response.end(body);
     } catch {

@@ -1,1 +1,109 @@
-export default [];
+// Whole pages as a person uses them: our demo room, and Debian's Janus demo pages unmodified.
+
+import { join } from 'node:path';
+import { check } from '../lib/lab.mjs';
+import { PAGES } from '../lib/pages.mjs';
+
+/** Our own page comes from the appliance itself; beside a stock Janus, from the page server. */
+function demo(server, host) {
+  return server === 'bifrons' ? `http://${host}:8088/demo/` : `${PAGES}/demo/`;
+}
+
+/** Waits until every video element that `selector` finds, at least `count`, has played frames. */
+function playing(page, selector, count, limit = 30_000) {
+  return page.until(
+    `${count} playing videos at ${selector}`,
+    ([where, wanted]) => {
+      const videos = [...document.querySelectorAll(where)].filter((video) => video.videoWidth > 0);
+      const frames = (video) => video.getVideoPlaybackQuality?.().totalVideoFrames ?? 0;
+      return videos.length >= wanted && videos.every((video) => video.currentTime > 2 || frames(video) > 40);
+    },
+    [selector, count],
+    limit,
+  );
+}
+
+/** Two tabs join the demo room and see each other; then one mutes, and leaves. */
+async function twoTabs({ browser, server, artifacts, note }, host, picture) {
+  const url = (name) => `${demo(server, host)}?join&name=${name}&source=picture`;
+  const ada = await browser.open(url('ada'));
+  await playing(ada, '.tile.own video', 1);
+  const bob = await browser.open(url('bob'));
+  await playing(bob, '.tile:not(.own) video', 1);
+  await playing(ada, '.tile:not(.own) video', 1);
+  await ada.until('the live badge', () => document.querySelector('#state').dataset.state === 'live');
+  const line = await ada.until('received video in the statistics', () => {
+    const text = document.querySelector('#statistics').textContent;
+    return /↓ [1-9]/.test(text) && /[1-9]\d* fps/.test(document.querySelector('.tile:not(.own) .line').textContent) && text;
+  });
+  note(line);
+  await ada.screenshot(join(artifacts, picture));
+  await ada.click('#microphone');
+  const muted = await ada.evaluate(() => document.querySelector('#microphone').getAttribute('aria-pressed'));
+  check(muted === 'false', 'the microphone button did not mute');
+  await bob.click('#leave');
+  await ada.until('the tile to go', () => !document.querySelector('.tile:not(.own)'));
+  return line;
+}
+
+export default [
+  {
+    name: 'demo page: two tabs see each other',
+    each: true,
+    limit: 120,
+    run: (context) => twoTabs(context, '127.0.0.1', `demo-${context.browser.name}.png`),
+  },
+  {
+    name: 'demo page: two tabs see each other over IPv6',
+    each: true,
+    servers: ['bifrons'],
+    limit: 120,
+    run: (context) => twoTabs(context, '[::1]', `demo-v6-${context.browser.name}.png`),
+  },
+  {
+    name: 'stock EchoTest page, unmodified',
+    each: true,
+    limit: 90,
+    async run({ browser }) {
+      const page = await browser.open(`${PAGES}/stock/echotest.html`);
+      await begin(page);
+      await playing(page, '#videoleft video', 1);
+      await playing(page, '#videoright video', 1);
+      await page.click('#togglevideo');
+      await page.until('the video button to turn', () => /Enable video/.test(document.querySelector('#togglevideo').textContent));
+    },
+  },
+  {
+    name: 'stock VideoRoom page, unmodified',
+    each: true,
+    limit: 120,
+    run: (context) => stockRoom(context, 'videoroomtest.html', '[id^=videoremote] video'),
+  },
+  {
+    name: 'stock multistream VideoRoom page, unmodified',
+    each: true,
+    limit: 120,
+    run: (context) => stockRoom(context, 'mvideoroomtest.html', '[id^=videoremote] video'),
+  },
+];
+
+/** Presses the page's start button once its script has armed it. */
+async function begin(page) {
+  await page.until('the start button', () => typeof Janus !== 'undefined' && Janus.initDone && !document.querySelector('#start').disabled);
+  await page.click('#start');
+}
+
+async function stockRoom({ browser }, file, remote) {
+  const pages = [];
+  for (const name of ['ada', 'bob']) {
+    const page = await browser.open(`${PAGES}/stock/${file}`);
+    pages.push(page);
+    await begin(page);
+    await page.until('the name field', () => document.querySelector('#username')?.offsetParent !== null);
+    await page.type('#username', name);
+    await page.click('#register');
+    await playing(page, '#videolocal video', 1);
+    await page.until('publishing to succeed', () => !document.querySelector('.blockMsg'));
+  }
+  for (const page of pages) await playing(page, remote, 1);
+}
