@@ -26,6 +26,7 @@ pub(crate) fn run(tree: &Tree, rest: &[String], tally: &mut Tally) -> Outcome<()
         serve::build(tree, "ci")?;
         runner = runner.arg("--binary").arg(tree.appliance("ci"));
     }
+    runner = runner.arg("--artifacts").arg(tree.target.join("e2e"));
     runner = runner.arg("--demos").arg(tree.demos()).arg("--python").arg(python);
     for word in rest {
         runner = runner.arg(word);

@@ -1,1 +1,138 @@
-export default [];
+// Clients that are not browsers: janode drives rooms, aiortc joins one.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { register } from 'node:module';
+import { createInterface } from 'node:readline';
+import { COLOURS, arrive, check, flows, openLab, publish, watch } from '../lib/lab.mjs';
+
+// janode loads a native addon for a transport that is not used here; it need not be compiled.
+const EMPTY = 'data:text/javascript,export const createSocket = null';
+const HOOK = `export const resolve = (name, context, next) =>
+  name === 'unix-dgram' ? { url: ${JSON.stringify(EMPTY)}, shortCircuit: true } : next(name, context);`;
+register(`data:text/javascript,${encodeURIComponent(HOOK)}`);
+
+/** A janode session and a way to attach VideoRoom handles. */
+async function janode(address) {
+  const { default: Janode } = await import('janode');
+  const { default: VideoRoom } = await import('janode/plugins/videoroom');
+  Janode.Logger.setLevel('none');
+  const connection = await Janode.connect({ address: { url: address } });
+  const session = await connection.create();
+  return { connection, session, VideoRoom, attach: () => session.attach(VideoRoom) };
+}
+
+/** The next event of `kind` on `handle`; start waiting before causing it. */
+const next = (handle, kind) =>
+  Promise.race([
+    once(handle, kind).then(([data]) => data),
+    new Promise((_, reject) => setTimeout(() => reject(new Error(`janode saw no ${kind}`)), 10_000).unref()),
+  ]);
+
+/** Checks that `work` is refused with the plugin's error `code`. */
+async function refused(work, code) {
+  const error = await work.then(() => null, (reason) => reason);
+  check(error, `expected error ${code}, got success`);
+  check(error.message.startsWith(`${code} `), `expected error ${code}, got ${error.message}`);
+}
+
+async function driveRoom({ address }) {
+  const { connection, attach, VideoRoom } = await janode(address);
+  const { EVENT } = VideoRoom;
+  const host = await attach();
+  const guest = await attach();
+  const room = 8001;
+  const secret = 'keep';
+  const made = await host.create({ room, description: 'driven', secret, pin: '42', notify_joining: true });
+  check(made.room === room && made.permanent === false, `create: ${JSON.stringify(made)}`);
+  await refused(host.create({ room }), 427);
+  check((await host.exists({ room })).exists === true, 'the room does not exist');
+  const { list } = await host.list();
+  check(list.some((one) => one.room === room && one.pin_required), `list: ${JSON.stringify(list)}`);
+  await refused(guest.joinPublisher({ room, display: 'guest', pin: 'wrong' }), 433);
+  const mine = await host.joinPublisher({ room, display: 'host', pin: '42' });
+  const hears = next(host, EVENT.VIDEOROOM_PUB_PEER_JOINED);
+  const theirs = await guest.joinPublisher({ room, feed: 77, display: 'guest', pin: '42' });
+  check(theirs.feed === 77, `the guest got id ${theirs.feed}`);
+  check((await hears).feed === 77, 'the host was not told who joined');
+  const { participants } = await host.listParticipants({ room });
+  const names = participants.map((one) => one.display).sort().join();
+  check(names === 'guest,host', `participants: ${names}`);
+  const renamed = next(host, EVENT.VIDEOROOM_DISPLAY);
+  await guest.configure({ display: 'renamed' });
+  check((await renamed).display === 'renamed', 'the new name was not announced');
+  await refused(host.kick({ room, feed: 77, secret: 'wrong' }), 433);
+  const kicked = next(host, EVENT.VIDEOROOM_KICKED);
+  await host.kick({ room, feed: 77, secret });
+  check((await kicked).feed === 77, 'the kick was not announced');
+  await refused(host.kick({ room, feed: 77, secret }), 428);
+  await refused(host.destroy({ room, secret: 'wrong' }), 433);
+  const ended = next(host, EVENT.VIDEOROOM_DESTROYED);
+  const other = await attach();
+  await other.destroy({ room, secret });
+  check((await ended).room === room, `destroyed: ${mine.feed} was not told`);
+  check((await host.exists({ room })).exists === false, 'the room still exists');
+  await connection.close();
+}
+
+/** Starts the aiortc guest; `line(key)` resolves with its first JSON line that has `key`. */
+function guest(python, words) {
+  const program = new URL('../clients/guest.py', import.meta.url).pathname;
+  const child = spawn(python ?? 'python3', [program, ...words], { stdio: ['pipe', 'pipe', 'pipe'] });
+  let errors = '';
+  child.stderr.on('data', (text) => (errors += text));
+  const lines = [];
+  const asking = [];
+  const settle = () => {
+    for (const ask of asking) {
+      const found = lines.find((line) => ask.key in line);
+      if (found) ask.resolve(found);
+    }
+  };
+  createInterface({ input: child.stdout }).on('line', (text) => lines.push(JSON.parse(text)) && settle());
+  const exit = once(child, 'exit').then(([code]) => {
+    for (const ask of asking) ask.reject(new Error(`the guest ended with ${code}: ${errors.trim().split('\n').pop()}`));
+    return code;
+  });
+  return {
+    line: (key) => new Promise((resolve, reject) => asking.push({ key, resolve, reject }) && settle()),
+    kill: () => child.kill('SIGKILL'),
+    async leave() {
+      child.stdin.end();
+      check((await exit) === 0, `the guest did not leave cleanly: ${errors}`);
+    },
+  };
+}
+
+async function meetAiortc({ browser, address, python }) {
+  const { connection, attach, VideoRoom } = await janode(address);
+  const host = await attach();
+  const room = 8002;
+  await host.create({ room, max_publishers: 4 });
+  await host.joinPublisher({ room, display: 'host' });
+  const lab = await openLab(browser);
+  await arrive(lab, address, 'red');
+  const own = await publish(lab, 'red', room, { audio: 'tone', video: COLOURS.red });
+  const announced = next(host, VideoRoom.EVENT.VIDEOROOM_PUB_LIST);
+  const person = guest(python, [address, String(room), String(own.id), 'guest']);
+  try {
+    const { published } = await person.line('published');
+    const { publishers } = await announced;
+    check(publishers.some((one) => one.feed === published), `janode heard of ${JSON.stringify(publishers)}`);
+    await watch(lab, 'red', 'red-watches', room, [published], own.privateId);
+    await flows(lab, 'red-watches', { video: 1, audio: 1 });
+    await person.line('video');
+    const left = next(host, VideoRoom.EVENT.VIDEOROOM_LEAVING);
+    await person.leave();
+    check((await left).feed === published, 'janode did not hear the guest leave');
+  } finally {
+    person.kill();
+  }
+  await host.destroy({ room });
+  await connection.close();
+}
+
+export default [
+  { name: 'janode drives a room through its whole life', limit: 60, run: driveRoom },
+  { name: 'aiortc and a browser meet in a room janode made', browsers: ['chromium'], limit: 90, run: meetAiortc },
+];
