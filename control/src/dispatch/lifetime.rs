@@ -124,12 +124,19 @@ impl Core {
         }
     }
 
-    /// Does what hooks asked for, until nothing is left. Each deed ends something, so this ends.
+    /// Does what hooks asked for and takes what the WebRTC side has to say, until nothing is left.
+    /// Each deed ends something, and shards say a bounded number of things: so this ends.
     pub(super) fn settle(&mut self) {
-        while let Some(deed) = self.deeds.pop_front() {
-            match deed {
-                Deed::HungUp(key, reason) => self.peer_down(key, reason),
-                Deed::End(key) => self.detach(key),
+        loop {
+            if let Some(deed) = self.deeds.pop_front() {
+                match deed {
+                    Deed::HungUp(key, reason) => self.peer_down(key, reason),
+                    Deed::End(key) => self.detach(key),
+                }
+            } else if let Some((key, what)) = self.negotiator.poll_event() {
+                self.take_peer_event(key, what);
+            } else {
+                return;
             }
         }
     }

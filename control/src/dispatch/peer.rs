@@ -4,14 +4,33 @@ use super::{Core, Moment};
 use crate::negotiation::PeerEvent;
 use bifrons_core::api::event::{self, MediaState};
 use bifrons_core::api::reply::Sender;
-use bifrons_core::media::{DownReason, Fact, MediaKind};
+use bifrons_core::media::{DownReason, Fact, MediaKind, ShardEvent};
 use bifrons_core::plugin::HandleKey;
 use serde_json::Value;
 
 impl Core {
+    /// Takes what the shards have said, in order.
+    pub fn shard_events(&mut self, now: Moment, events: impl IntoIterator<Item = ShardEvent>) {
+        self.now = now;
+        for event in events {
+            self.negotiator.shard_event(event);
+            self.settle();
+        }
+    }
+
+    /// Sends commands that waited for a shard to have room. True while some still wait.
+    pub fn flush_shards(&mut self) -> bool {
+        self.negotiator.flush()
+    }
+
     /// Takes one event of the WebRTC side. About a handle that is gone: nothing happens.
     pub fn peer_event(&mut self, now: Moment, key: HandleKey, what: PeerEvent) {
         self.now = now;
+        self.take_peer_event(key, what);
+        self.settle();
+    }
+
+    pub(super) fn take_peer_event(&mut self, key: HandleKey, what: PeerEvent) {
         let Some((_, handle)) = self.sessions.find(key) else { return };
         let plugin = handle.plugin;
         match what {
@@ -29,7 +48,6 @@ impl Core {
                 Some(event::trickle(from, line))
             }),
         }
-        self.settle();
     }
 
     /// The plugin resets the call, then the client hears why.

@@ -251,9 +251,11 @@ impl Core {
             early: VecDeque::new(),
         };
         self.sessions.attach(session_id, handle);
+        self.negotiator.attached(key, session_id);
         let created = self.call(plugin, |plugin, host| plugin.create_session(host, key));
         if let Some(Err(code)) = created {
             self.sessions.detach(key);
+            self.negotiator.forget(key);
             let text = format!("Couldn't attach to plugin: error '{code}'");
             return Err(ApiError::new(ErrorCode::PluginAttach, text));
         }

@@ -5,8 +5,24 @@
 //! call returns at once: an answer is built without asking a shard (design §4), and what shards
 //! notice comes back later as [`PeerEvent`]s through `Core::peer_event`.
 
+mod connection;
+mod describe;
+mod engine;
+mod local;
+mod remote;
+mod routes;
+mod settings;
+mod shards;
+mod slots;
+#[cfg(test)]
+mod tests;
+
+pub use engine::Negotiation;
+pub use settings::NegotiationSettings;
+pub use shards::{MAX_BACKLOG, RingShards, Shards};
+
 use bifrons_core::api::{ApiError, JsepRequest};
-use bifrons_core::media::{DownReason, Fact, MediaKind, Mindex, PeerId, Plan};
+use bifrons_core::media::{DownReason, Fact, MediaKind, Mindex, PeerId, Plan, ShardEvent};
 use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
 use serde_json::Value;
 use std::time::Instant;
@@ -26,6 +42,12 @@ pub enum PeerEvent {
 
 /// The WebRTC side of all handles. A handle that was never named has no PeerConnection.
 pub trait Negotiator {
+    /// A handle was attached in this session; the PeerConnections of a session share a shard
+    /// where possible.
+    fn attached(&mut self, handle: HandleKey, session_id: u64) {
+        let _ = (handle, session_id);
+    }
+
     /// Takes a client's offer or answer, before the plugin sees the message. An error refuses the
     /// whole request and leaves the PeerConnection as it was (core-api §4.1 has the codes).
     fn apply_remote(
@@ -79,6 +101,21 @@ pub trait Negotiator {
 
     /// Hands a plugin's plan to the shards.
     fn plan(&mut self, plan: Plan);
+
+    /// Takes what a shard says. What it means for handles is then at [`Negotiator::poll_event`].
+    fn shard_event(&mut self, event: ShardEvent) {
+        let _ = event;
+    }
+
+    /// The next event for a handle.
+    fn poll_event(&mut self) -> Option<(HandleKey, PeerEvent)> {
+        None
+    }
+
+    /// Sends commands that waited for a shard to have room. True while some still wait.
+    fn flush(&mut self) -> bool {
+        false
+    }
 
     /// What `handle_info` of the Admin API shows of the PeerConnection: an object.
     fn describe(&self, handle: HandleKey) -> Value;

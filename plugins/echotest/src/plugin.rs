@@ -43,6 +43,16 @@ impl EchoTest {
         let video_was_on = call.video;
         let current = call.change(&wanted);
         let jsep = offer.map(|jsep| negotiate(call, jsep, &wanted));
+        for (kind, layer) in current {
+            host.notify(request.handle, confirmation(call, kind, layer));
+        }
+        let done = json!({ "echotest": "event", "result": "ok" });
+        // The handle cannot have gone: its own request is being answered. A description that
+        // cannot be completed is the client's to learn about.
+        host.push_event(request.handle, Some(&request.transaction), done, jsep).map_err(|_| {
+            Refusal::new(Code::InvalidSdp, "Error processing SDP: the answer could not be made")
+        })?;
+        // After the answer: lines that it adds are there now.
         for plan in call.plans() {
             host.plan(plan);
         }
@@ -54,15 +64,6 @@ impl EchoTest {
         if !video_was_on && call.video {
             ask_keyframe(call, host);
         }
-        for (kind, layer) in current {
-            host.notify(request.handle, confirmation(call, kind, layer));
-        }
-        let done = json!({ "echotest": "event", "result": "ok" });
-        // The handle cannot have gone: its own request is being answered. A description that
-        // cannot be completed is the client's to learn about.
-        host.push_event(request.handle, Some(&request.transaction), done, jsep).map_err(|_| {
-            Refusal::new(Code::InvalidSdp, "Error processing SDP: the answer could not be made")
-        })?;
         self.tell_handlers(host, request.handle);
         Ok(())
     }

@@ -1,0 +1,186 @@
+//! One handle's PeerConnection as control knows it.
+//!
+//! ```text
+//!            offer of theirs              answer of ours
+//!  Idle ────────────────────► RemoteOffer ──────────────► Idle, a round more
+//!   │    offer of ours                    answer of theirs
+//!   └───────────────────────► LocalOffer ───────────────► Idle, a round more
+//! ```
+//! An offer while another one is open replaces it. What the offer would change (credentials,
+//! candidates) is kept with it and takes effect with the answer.
+
+use bifrons_core::api::RidOrder;
+use bifrons_core::dtls::{Fingerprint, Role};
+use bifrons_core::ice::{Candidate, Credentials};
+use bifrons_core::media::{MediaKind, Mindex, PeerId, PeerStatistics};
+use bifrons_core::rtp::Ssrc;
+use bifrons_core::sdp::{Negotiated, NegotiatedLine, Remote, RtxTable, Sdp};
+use bifrons_core::srtp::SrtpProfile;
+use std::time::Instant;
+
+/// Our SSRCs on one line, random, and the same as long as the PeerConnection lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OurStreams {
+    pub(super) ssrc: Ssrc,
+    pub(super) rtx: Ssrc,
+}
+
+/// What of an offer/answer exchange is still missing.
+#[derive(Clone, Debug)]
+pub(super) enum Round {
+    /// Nothing.
+    Idle,
+    /// Our answer.
+    RemoteOffer(Box<RemoteOffer>),
+    /// Their answer.
+    LocalOffer(Box<LocalOffer>),
+}
+
+/// A client's offer that waits for the plugin's answer.
+#[derive(Clone, Debug)]
+pub(super) struct RemoteOffer {
+    /// As it came.
+    pub(super) sdp: Sdp,
+    /// Its transport, checked.
+    pub(super) transport: Remote,
+    /// Whether all candidates are in it.
+    pub(super) all_candidates: bool,
+    /// Ours, if it restarts ICE.
+    pub(super) restart: Option<Credentials>,
+}
+
+/// A plugin's offer that waits for the client's answer.
+#[derive(Clone, Debug)]
+pub(super) struct LocalOffer {
+    /// As the client got it.
+    pub(super) sdp: Sdp,
+    /// Ours, if it restarts ICE.
+    pub(super) restart: Option<Credentials>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) peer: PeerId,
+    /// Our credentials in force.
+    pub(super) local: Credentials,
+    /// The client's in force.
+    pub(super) remote: Option<Credentials>,
+    pub(super) fingerprint: Option<Fingerprint>,
+    pub(super) role: Option<Role>,
+    pub(super) round: Round,
+    /// Rounds completed.
+    pub(super) rounds: u32,
+    /// Whether the shard was told to open it.
+    pub(super) is_open: bool,
+    /// Whether keys are agreed.
+    pub(super) is_up: bool,
+    pub(super) profile: Option<SrtpProfile>,
+    pub(super) e2ee: bool,
+    pub(super) rid_order: RidOrder,
+    /// All candidates of the client are known.
+    pub(super) all_candidates: bool,
+    /// Candidates trickled by the client, used or not.
+    pub(super) candidates: u32,
+    /// By m-line index.
+    pub(super) streams: Vec<OurStreams>,
+    pub(super) rtx: RtxTable,
+    /// What was agreed in the last complete round.
+    pub(super) lines: Vec<NegotiatedLine>,
+    /// `o=` of our descriptions.
+    pub(super) session_id: u64,
+    pub(super) version: u64,
+    pub(super) local_sdp: Option<String>,
+    pub(super) remote_sdp: Option<String>,
+    pub(super) since: Instant,
+    pub(super) statistics: Option<PeerStatistics>,
+}
+
+impl Connection {
+    pub(super) fn new(peer: PeerId, local: Credentials, session_id: u64, now: Instant) -> Self {
+        Connection {
+            peer,
+            local,
+            remote: None,
+            fingerprint: None,
+            role: None,
+            round: Round::Idle,
+            rounds: 0,
+            is_open: false,
+            is_up: false,
+            profile: None,
+            e2ee: false,
+            rid_order: RidOrder::default(),
+            all_candidates: false,
+            candidates: 0,
+            streams: Vec::new(),
+            rtx: RtxTable::new(),
+            lines: Vec::new(),
+            session_id,
+            version: 0,
+            local_sdp: None,
+            remote_sdp: None,
+            since: now,
+            statistics: None,
+        }
+    }
+
+    /// Whether an offer is an update rather than a beginning.
+    pub(super) fn is_established(&self) -> bool {
+        self.rounds > 0
+    }
+
+    /// Whether candidates can be used: a round is complete, and none that restarts ICE is open
+    /// (its candidates belong to credentials that are not in force yet).
+    pub(super) fn accepts_candidates(&self) -> bool {
+        let restarting = match &self.round {
+            Round::Idle => false,
+            Round::RemoteOffer(offer) => offer.restart.is_some(),
+            Round::LocalOffer(offer) => offer.restart.is_some(),
+        };
+        self.is_established() && !restarting
+    }
+
+    /// The mid of the first line, agreed or just offered.
+    pub(super) fn first_mid(&self) -> Option<&str> {
+        self.lines.first().map(|line| line.mid.as_str())
+    }
+
+    pub(super) fn line(&self, mindex: Mindex) -> Option<(&str, MediaKind)> {
+        use bifrons_core::sdp::Kind;
+        let line = self.lines.get(usize::from(mindex)).filter(|line| line.accepted)?;
+        let kind = match line.kind {
+            Kind::Audio => MediaKind::Audio,
+            Kind::Video => MediaKind::Video,
+            Kind::Application => MediaKind::Data,
+            Kind::Other => return None,
+        };
+        Some((line.mid.as_str(), kind))
+    }
+
+    /// Takes over what a complete round agreed on, and tells it in the words of the plan.
+    pub(super) fn agree(&mut self, agreed: Negotiated) -> Vec<bifrons_core::media::Line> {
+        let lines = agreed.lines.iter().zip(&self.streams);
+        let lines = lines.filter_map(|(line, ours)| line.to_line(ours.ssrc, ours.rtx)).collect();
+        for line in &agreed.lines {
+            self.rtx.learn(&line.rtx);
+        }
+        self.remote = Some(agreed.remote.credentials);
+        self.fingerprint = agreed.remote.fingerprint.or(self.fingerprint);
+        self.lines = agreed.lines;
+        self.round = Round::Idle;
+        self.rounds += 1;
+        lines
+    }
+}
+
+/// The candidates of a description that can be used; the rest is ignored (webrtc-behaviour §1.4).
+pub(super) fn usable(lines: &[String]) -> Vec<Candidate> {
+    lines.iter().filter_map(|line| usable_one(line)).collect()
+}
+
+/// One candidate, if it can be used.
+pub(super) fn usable_one(line: &str) -> Option<Candidate> {
+    let candidate = Candidate::parse_trickled(line).ok().flatten()?;
+    candidate.unusable(false).is_none().then_some(candidate)
+}

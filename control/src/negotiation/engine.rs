@@ -1,0 +1,267 @@
+//! The negotiation of all handles: one table of PeerConnections, and the way to the shards.
+//!
+//! It makes every decision that can be made without a shard: slots, credentials, SSRCs, roles,
+//! descriptions. What it decides leaves as a [`ShardCommand`] before the call returns; what shards
+//! say comes in by [`Negotiator::shard_event`] and goes out by [`Negotiator::poll_event`]. Bounds:
+//! a PeerConnection a handle, a line table as long as its SDP's (256), and what
+//! [`super::shards`] lets wait.
+
+use super::connection::{Connection, usable_one};
+use super::routes::Routes;
+use super::slots::Slots;
+use super::{NegotiationSettings, Negotiator, PeerEvent, Shards, describe};
+use bifrons_core::api::{ApiError, ErrorCode, JsepRequest};
+use bifrons_core::ice::{CREDENTIAL_RANDOM, Credentials, PeerTag};
+use bifrons_core::media::{
+    DownReason, Fact, MediaKind, Mindex, PeerId, Plan, ShardCommand, ShardEvent, SinkId,
+};
+use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
+use serde_json::Value;
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+/// Fills a buffer with bytes that nobody can predict.
+pub type Random = dyn FnMut(&mut [u8]);
+
+/// See the module.
+pub struct Negotiation {
+    pub(super) settings: NegotiationSettings,
+    pub(super) shards: Box<dyn Shards>,
+    pub(super) random: Box<Random>,
+    pub(super) connections: HashMap<HandleKey, Connection>,
+    /// Of every attached handle.
+    sessions: HashMap<HandleKey, u64>,
+    slots: Slots,
+    routes: Routes,
+    /// By shard.
+    candidates: Vec<Vec<String>>,
+    pub(super) events: VecDeque<(HandleKey, PeerEvent)>,
+}
+
+impl Negotiation {
+    /// No PeerConnections yet. `random` must be unpredictable: passwords come from it.
+    pub fn new(
+        settings: NegotiationSettings,
+        shards: Box<dyn Shards>,
+        random: Box<Random>,
+    ) -> Self {
+        let port = |shard: usize| {
+            let sockets = u8::try_from(shard).map_or(&[][..], |shard| shards.sockets(shard));
+            sockets.first().map_or(0, std::net::SocketAddr::port)
+        };
+        let candidates = (0..shards.count()).map(|shard| settings.candidates(port(shard)));
+        Negotiation {
+            candidates: candidates.collect(),
+            slots: Slots::new(shards.count()),
+            settings,
+            shards,
+            random,
+            connections: HashMap::new(),
+            sessions: HashMap::new(),
+            routes: Routes::default(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// PeerConnections on each shard.
+    pub fn load(&self) -> Vec<usize> {
+        self.slots.load()
+    }
+
+    /// How many sinks have a source.
+    pub fn fed_sinks(&self) -> usize {
+        self.routes.len()
+    }
+
+    pub(super) fn candidates_of(&self, shard: u8) -> &[String] {
+        self.candidates.get(usize::from(shard)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Fresh credentials that name the peer.
+    pub(super) fn credentials(&mut self, peer: PeerId) -> Credentials {
+        let mut bytes = [0; CREDENTIAL_RANDOM];
+        (self.random)(&mut bytes);
+        let PeerId { shard, slot, generation } = peer;
+        Credentials::generate(PeerTag { shard, slot, generation }, &bytes)
+    }
+
+    /// The handle's PeerConnection, made if there is none.
+    pub(super) fn connection(
+        &mut self,
+        handle: HandleKey,
+        now: Instant,
+    ) -> Result<&mut Connection, ApiError> {
+        if !self.connections.contains_key(&handle) {
+            let session = self.sessions.get(&handle).copied();
+            let no_room = || ApiError::new(ErrorCode::Unknown, "Error setting ICE locally");
+            let peer = self.slots.take(handle, session).ok_or_else(no_room)?;
+            let local = self.credentials(peer);
+            let mut bytes = [0; 8];
+            (self.random)(&mut bytes);
+            // RFC 9429 §5.2.1: below 2^63, and browsers want it above 0.
+            let session_id = (u64::from_be_bytes(bytes) >> 2) + 1;
+            self.connections.insert(handle, Connection::new(peer, local, session_id, now));
+        }
+        self.connections.get_mut(&handle).ok_or_else(|| ErrorCode::WebrtcState.into())
+    }
+
+    /// Ends a PeerConnection on our side and on its shard's.
+    fn end(&mut self, handle: HandleKey) -> bool {
+        let Some(connection) = self.connections.remove(&handle) else { return false };
+        let peer = connection.peer;
+        self.routes.forget(peer, self.shards.as_mut());
+        self.slots.release(peer, self.sessions.get(&handle).copied());
+        if connection.is_open {
+            self.shards.send(peer.shard, ShardCommand::Close { peer });
+        } else {
+            self.slots.free(peer);
+        }
+        true
+    }
+
+    fn shard_died(&mut self, shard: u8, failure: &str) {
+        tracing::error!(shard, failure, "a shard ended; its PeerConnections are gone");
+        for (_, handle) in self.slots.bury(shard) {
+            self.end(handle);
+            self.events.push_back((handle, PeerEvent::Down(DownReason::ShardFailed)));
+        }
+    }
+
+    fn fact(&mut self, handle: HandleKey, fact: Fact) {
+        if let Fact::Switched { sink } = fact {
+            self.routes.switched(SinkId::Line(sink), self.shards.as_mut());
+        }
+        self.events.push_back((handle, PeerEvent::Fact(fact)));
+    }
+}
+
+impl Negotiator for Negotiation {
+    fn attached(&mut self, handle: HandleKey, session_id: u64) {
+        self.sessions.insert(handle, session_id);
+    }
+
+    fn apply_remote(
+        &mut self,
+        handle: HandleKey,
+        jsep: &JsepRequest,
+        now: Instant,
+    ) -> Result<Jsep, ApiError> {
+        self.take_remote(handle, jsep, now)
+    }
+
+    fn complete_local(
+        &mut self,
+        handle: HandleKey,
+        jsep: OutgoingJsep,
+        now: Instant,
+    ) -> Result<Value, String> {
+        let sent = self.send_local(handle, &jsep, now);
+        if let Err(error) = &sent {
+            tracing::warn!(handle = handle.0, error, "a plugin's description is unusable");
+        }
+        sent
+    }
+
+    fn accepts_candidates(&self, handle: HandleKey) -> bool {
+        self.connections.get(&handle).is_some_and(Connection::accepts_candidates)
+    }
+
+    fn first_mid(&self, handle: HandleKey) -> Option<&str> {
+        self.connections.get(&handle)?.first_mid()
+    }
+
+    fn candidate(&mut self, handle: HandleKey, line: &str) {
+        let Some(connection) = self.connections.get_mut(&handle) else { return };
+        connection.candidates = connection.candidates.saturating_add(1);
+        let Some(candidate) = usable_one(line) else {
+            tracing::debug!(handle = handle.0, line, "candidate not used");
+            return;
+        };
+        let peer = connection.peer;
+        let candidate = ShardCommand::Candidate { peer, candidate: Box::new(candidate) };
+        self.shards.send(peer.shard, candidate);
+    }
+
+    fn end_of_candidates(&mut self, handle: HandleKey) {
+        let Some(connection) = self.connections.get_mut(&handle) else { return };
+        if !std::mem::replace(&mut connection.all_candidates, true) {
+            let peer = connection.peer;
+            self.shards.send(peer.shard, ShardCommand::EndOfCandidates { peer });
+        }
+    }
+
+    fn peer(&self, handle: HandleKey) -> Option<PeerId> {
+        self.connections.get(&handle).map(|connection| connection.peer)
+    }
+
+    fn has_pc(&self, handle: HandleKey) -> bool {
+        self.connections.contains_key(&handle)
+    }
+
+    fn is_up(&self, handle: HandleKey) -> bool {
+        self.connections.get(&handle).is_some_and(|connection| connection.is_up)
+    }
+
+    fn line(&self, handle: HandleKey, mindex: Mindex) -> Option<(&str, MediaKind)> {
+        self.connections.get(&handle)?.line(mindex)
+    }
+
+    fn hangup(&mut self, handle: HandleKey, reason: DownReason) -> bool {
+        let ended = self.end(handle);
+        if ended {
+            tracing::debug!(handle = handle.0, reason = reason.text(), "PeerConnection closed");
+        }
+        ended
+    }
+
+    fn forget(&mut self, handle: HandleKey) {
+        self.end(handle);
+        self.sessions.remove(&handle);
+        self.events.retain(|(of, _)| *of != handle);
+    }
+
+    fn plan(&mut self, plan: Plan) {
+        self.routes.plan(plan, self.shards.as_mut());
+    }
+
+    fn shard_event(&mut self, event: ShardEvent) {
+        match event {
+            ShardEvent::Closed { peer } => self.slots.free(peer),
+            ShardEvent::Stopped { failure: None, .. } | ShardEvent::Counters { .. } => {}
+            ShardEvent::Stopped { shard, failure: Some(why) } => self.shard_died(shard, &why),
+            ShardEvent::Statistics { .. } => {}
+            ShardEvent::Up { peer, profile } => {
+                let Some(handle) = self.slots.handle(peer) else { return };
+                if let Some(connection) = self.connections.get_mut(&handle) {
+                    connection.is_up = true;
+                    connection.profile = Some(profile);
+                }
+                self.events.push_back((handle, PeerEvent::Up(peer)));
+            }
+            ShardEvent::Down { peer, reason } => {
+                let Some(handle) = self.slots.handle(peer) else { return };
+                self.end(handle);
+                self.events.push_back((handle, PeerEvent::Down(reason)));
+            }
+            ShardEvent::Fact { peer, fact } => {
+                if let Some(handle) = self.slots.handle(peer) {
+                    self.fact(handle, fact);
+                }
+            }
+        }
+    }
+
+    fn poll_event(&mut self) -> Option<(HandleKey, PeerEvent)> {
+        self.events.pop_front()
+    }
+
+    fn flush(&mut self) -> bool {
+        self.shards.flush()
+    }
+
+    fn describe(&self, handle: HandleKey) -> Value {
+        self.connections.get(&handle).map_or(Value::Object(Default::default()), |connection| {
+            describe::connection(connection, &self.settings)
+        })
+    }
+}

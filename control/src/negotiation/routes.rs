@@ -1,0 +1,169 @@
+//! Plans on their way to shards: which shard each one is for, and which sources cross.
+//!
+//! A route goes to the shard of its sink. Where its source lives on another shard, that one is told
+//! to export it, once for all the sinks there: one copy of a packet crosses, however many sinks
+//! wait (design §3). A sink has one source at a time; while it switches at a keyframe it keeps its
+//! former one too, until the shard says [`Fact::Switched`](bifrons_core::media::Fact).
+
+use super::Shards;
+use bifrons_core::media::{
+    LineId, Mindex, PeerId, Plan, ShardCommand, SinkId, SourceId, SwitchRule,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Where a sink's packets come from.
+#[derive(Clone, Copy, Debug)]
+struct Feed {
+    source: SourceId,
+    /// What still flows until the switch.
+    former: Option<SourceId>,
+}
+
+/// Who feeds whom.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    feeds: BTreeMap<SinkId, Feed>,
+    /// Sinks by source and shard.
+    exports: HashMap<SourceId, BTreeMap<u8, BTreeSet<SinkId>>>,
+}
+
+impl Routes {
+    /// Sends a plan to the shards it concerns.
+    pub(super) fn plan(&mut self, plan: Plan, shards: &mut dyn Shards) {
+        let shard = match plan {
+            Plan::Route { source, sink, route } => {
+                self.feed(source, sink, route.switch, shards);
+                sink.shard()
+            }
+            Plan::Unroute { sink } => {
+                shards.send(sink.shard(), ShardCommand::Plan(plan));
+                self.starve(sink, shards);
+                return;
+            }
+            Plan::Policy { source, .. } | Plan::Keyframe { source } => source.shard(),
+            Plan::Remb { peer, .. } => peer.shard,
+        };
+        shards.send(shard, ShardCommand::Plan(plan));
+    }
+
+    /// The sink's switch took place: its former source is not needed for it any more.
+    pub(super) fn switched(&mut self, sink: SinkId, shards: &mut dyn Shards) {
+        let former = self.feeds.get_mut(&sink).and_then(|feed| feed.former.take());
+        if let Some(former) = former {
+            self.release(former, sink, shards);
+        }
+    }
+
+    /// A peer is gone, with its sources and sinks.
+    pub(super) fn forget(&mut self, peer: PeerId, shards: &mut dyn Shards) {
+        let lines = || line(peer, 0)..=line(peer, Mindex::MAX);
+        let (first, last) = lines().into_inner();
+        let sinks: Vec<SinkId> = self
+            .feeds
+            .range(SinkId::Line(first)..=SinkId::Line(last))
+            .map(|(sink, _)| *sink)
+            .collect();
+        for sink in sinks {
+            self.starve(sink, shards);
+        }
+        let is_its = |source: &SourceId| matches!(source, SourceId::Line(id) if id.peer == peer);
+        let sources: Vec<_> = self.exports.keys().filter(|source| is_its(source)).copied().collect();
+        for source in sources {
+            self.end(source, shards);
+        }
+    }
+
+    fn feed(
+        &mut self,
+        source: SourceId,
+        sink: SinkId,
+        rule: SwitchRule,
+        shards: &mut dyn Shards,
+    ) {
+        self.want(source, sink, shards);
+        let Some(feed) = self.feeds.get_mut(&sink) else {
+            self.feeds.insert(sink, Feed { source, former: None });
+            return;
+        };
+        if feed.source == source {
+            return;
+        }
+        let replaced = std::mem::replace(&mut feed.source, source);
+        // Of several switches in a row, the source that still flows is the oldest.
+        let (kept, dropped) = match (rule, feed.former) {
+            (_, Some(former)) if former == source => (None, [Some(replaced), None]),
+            (SwitchRule::AtKeyframe, None) => (Some(replaced), [None, None]),
+            (SwitchRule::AtKeyframe, former) => (former, [Some(replaced), None]),
+            (SwitchRule::Now, former) => (None, [Some(replaced), former]),
+        };
+        feed.former = kept;
+        for dropped in dropped.into_iter().flatten() {
+            self.release(dropped, sink, shards);
+        }
+    }
+
+    fn starve(&mut self, sink: SinkId, shards: &mut dyn Shards) {
+        let Some(feed) = self.feeds.remove(&sink) else { return };
+        for source in [Some(feed.source), feed.former].into_iter().flatten() {
+            self.release(source, sink, shards);
+        }
+    }
+
+    fn want(&mut self, source: SourceId, sink: SinkId, shards: &mut dyn Shards) {
+        let sinks = self.exports.entry(source).or_default().entry(sink.shard()).or_default();
+        let is_first = sinks.is_empty();
+        sinks.insert(sink);
+        if is_first && source.shard() != sink.shard() {
+            let export = ShardCommand::Export { source, shard: sink.shard(), on: true };
+            shards.send(source.shard(), export);
+        }
+    }
+
+    fn release(&mut self, source: SourceId, sink: SinkId, shards: &mut dyn Shards) {
+        let Some(by_shard) = self.exports.get_mut(&source) else { return };
+        let Some(sinks) = by_shard.get_mut(&sink.shard()) else { return };
+        if !sinks.remove(&sink) || !sinks.is_empty() {
+            return;
+        }
+        by_shard.remove(&sink.shard());
+        if by_shard.is_empty() {
+            self.exports.remove(&source);
+        }
+        if source.shard() != sink.shard() {
+            let export = ShardCommand::Export { source, shard: sink.shard(), on: false };
+            shards.send(source.shard(), export);
+        }
+    }
+
+    /// A source ended. Its own shard knows; the others have to be told, for their sinks.
+    fn end(&mut self, source: SourceId, shards: &mut dyn Shards) {
+        let Some(by_shard) = self.exports.remove(&source) else { return };
+        for sink in by_shard.into_values().flatten() {
+            let Some(feed) = self.feeds.get_mut(&sink) else { continue };
+            if feed.former == Some(source) {
+                feed.former = None;
+                continue;
+            }
+            if feed.source != source {
+                continue;
+            }
+            let former = feed.former;
+            self.feeds.remove(&sink);
+            if let Some(former) = former {
+                self.release(former, sink, shards);
+            }
+            if source.shard() != sink.shard() {
+                shards.send(sink.shard(), ShardCommand::Plan(Plan::Unroute { sink }));
+            }
+        }
+    }
+
+    /// How many sinks are fed.
+    pub(super) fn len(&self) -> usize {
+        self.feeds.len()
+    }
+}
+
+fn line(peer: PeerId, mindex: Mindex) -> LineId {
+    LineId { peer, mindex }
+}
