@@ -4,5 +4,6 @@ pub mod auth;
 pub mod demo;
 pub mod dispatch;
 pub mod negotiation;
+pub mod server;
 pub mod session;
 pub mod transport;

@@ -1,2 +1,8 @@
 //! The Bifrons server.
-fn main() {}
+
+use bifrons_control::server;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    server::main(std::env::args_os())
+}

@@ -11,7 +11,7 @@ use super::routes::Routes;
 use super::slots::Slots;
 use super::{NegotiationSettings, Negotiator, PeerEvent, Shards, describe};
 use bifrons_core::api::{ApiError, ErrorCode, JsepRequest};
-use bifrons_core::ice::{CREDENTIAL_RANDOM, Credentials, PeerTag};
+use bifrons_core::ice::{CREDENTIAL_RANDOM, Credentials};
 use bifrons_core::media::{
     DownReason, Fact, MediaKind, Mindex, PeerId, Plan, ShardCommand, ShardEvent, SinkId,
 };
@@ -21,7 +21,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 /// Fills a buffer with bytes that nobody can predict.
-pub type Random = dyn FnMut(&mut [u8]);
+pub(super) type Random = dyn FnMut(&mut [u8]);
 
 /// See the module.
 pub struct Negotiation {
@@ -81,8 +81,7 @@ impl Negotiation {
     pub(super) fn credentials(&mut self, peer: PeerId) -> Credentials {
         let mut bytes = [0; CREDENTIAL_RANDOM];
         (self.random)(&mut bytes);
-        let PeerId { shard, slot, generation } = peer;
-        Credentials::generate(PeerTag { shard, slot, generation }, &bytes)
+        Credentials::generate(peer, &bytes)
     }
 
     /// The handle's PeerConnection, made if there is none.

@@ -150,9 +150,8 @@ impl Negotiation {
         let connection = self.connections.get_mut(&handle).ok_or("no PeerConnection")?;
         let rtx = connection.rtx.for_offer(&jsep.sdp);
         let streams = connection.streams.iter().zip(rtx);
-        let lines: Vec<_> = streams
-            .map(|(ours, rtx)| LineCompletion::offering(ours.ssrc, ours.rtx, rtx))
-            .collect();
+        let lines: Vec<_> =
+            streams.map(|(ours, rtx)| LineCompletion::offering(ours.ssrc, ours.rtx, rtx)).collect();
         connection.version += 1;
         let connection = self.connections.get(&handle).ok_or("no PeerConnection")?;
         let local = restart.as_ref().unwrap_or(&connection.local);

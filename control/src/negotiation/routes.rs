@@ -67,19 +67,14 @@ impl Routes {
             self.starve(sink, shards);
         }
         let is_its = |source: &SourceId| matches!(source, SourceId::Line(id) if id.peer == peer);
-        let sources: Vec<_> = self.exports.keys().filter(|source| is_its(source)).copied().collect();
+        let sources: Vec<_> =
+            self.exports.keys().filter(|source| is_its(source)).copied().collect();
         for source in sources {
             self.end(source, shards);
         }
     }
 
-    fn feed(
-        &mut self,
-        source: SourceId,
-        sink: SinkId,
-        rule: SwitchRule,
-        shards: &mut dyn Shards,
-    ) {
+    fn feed(&mut self, source: SourceId, sink: SinkId, rule: SwitchRule, shards: &mut dyn Shards) {
         self.want(source, sink, shards);
         let Some(feed) = self.feeds.get_mut(&sink) else {
             self.feeds.insert(sink, Feed { source, former: None });

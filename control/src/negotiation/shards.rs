@@ -45,10 +45,8 @@ struct Lane {
 impl RingShards {
     /// The way to the shards of `datapath`.
     pub fn new(datapath: Rc<RefCell<Datapath>>) -> Self {
-        let lane = |sockets: &Vec<SocketAddr>| Lane {
-            sockets: sockets.clone(),
-            backlog: VecDeque::new(),
-        };
+        let lane =
+            |sockets: &Vec<SocketAddr>| Lane { sockets: sockets.clone(), backlog: VecDeque::new() };
         let lanes = datapath.borrow().shards.iter().map(|port| lane(&port.sockets)).collect();
         RingShards { datapath, lanes, refused: 0 }
     }

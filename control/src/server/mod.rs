@@ -1,0 +1,235 @@
+//! The process: from the command line to the last close alert.
+//!
+//! Start: command line and files, log, process matters ([`process`]), local addresses
+//! ([`network`]), datapath, negotiation, plugins, transports ([`doors`]). Anything that cannot be
+//! had ends the start with one sentence and exit code 1 (transports-auth §14). Then one loop on the
+//! control thread; everything that may wait runs elsewhere and comes back as a message.
+
+mod doors;
+mod errands;
+mod log;
+mod network;
+mod process;
+mod run;
+
+use crate::auth::Authority;
+use crate::dispatch::{Core, CoreSettings, Parts, ServerFacts};
+use crate::negotiation::{Negotiation, RingShards};
+use crate::transport::{Front, moment};
+use bifrons_core::config::{CommandLine, Configuration, Settings};
+use bifrons_core::plugin::Plugin;
+use bifrons_datapath::start::Datapath;
+use network::Network;
+use ring::rand::{SecureRandom, SystemRandom};
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Why a start ended: a sentence for the operator.
+type Refusal = String;
+
+/// Runs the server as the command line says, until it is told to stop.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let line = match CommandLine::from_arguments(arguments.iter()) {
+        Ok(line) => line,
+        Err(exit) => {
+            if exit.code == 0 {
+                print!("{}", exit.text);
+            } else {
+                eprint!("{}", exit.text);
+            }
+            return ExitCode::from(exit.code);
+        }
+    };
+    let mut configuration = match Configuration::load(&line, &mut |path: &Path| std::fs::read(path))
+    {
+        Ok(configuration) => configuration,
+        Err(diagnostics) => {
+            diagnostics.iter().for_each(|found| eprintln!("bifrons: {found}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match start(&mut configuration, &arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("bifrons: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(configuration: &mut Configuration, arguments: &[OsString]) -> Result<(), Refusal> {
+    let general = &configuration.settings.general;
+    if process::goes_to_background(general, arguments)? {
+        return Ok(());
+    }
+    log::start(general)?;
+    process::check_limits(general)?;
+    let _locked = process::write_pid_file(general)?;
+    for found in &configuration.diagnostics {
+        tracing::warn!("{found}");
+    }
+    if configuration.is_embedded {
+        tracing::warn!("no configuration found: running as the samples say");
+    }
+    refuse_what_is_missing(&configuration.settings)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the control thread's runtime cannot be made: {error}"))?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, assemble_and_run(configuration))
+}
+
+/// Settings whose silent neglect would be dangerous.
+fn refuse_what_is_missing(settings: &Settings) -> Result<(), Refusal> {
+    if settings.general.no_webrtc_encryption {
+        return Err("no_webrtc_encryption is set, but this server does not send media in the \
+                    clear; remove it (or the option -w)"
+            .to_owned());
+    }
+    if settings.nat.ice_tcp {
+        tracing::warn!("ice_tcp: candidates over TCP are not built yet; only UDP is offered");
+    }
+    for (key, set) in [
+        ("stun_server", settings.nat.stun_server.is_some()),
+        ("turn_server", settings.nat.turn_server.is_some()),
+        ("turn_rest_api", settings.nat.turn_rest_api.is_some()),
+    ] {
+        if set {
+            tracing::warn!("{key} is not used yet; say nat_1_1_mapping for a public address");
+        }
+    }
+    Ok(())
+}
+
+async fn assemble_and_run(configuration: &mut Configuration) -> Result<(), Refusal> {
+    let network = Network::discover(&configuration.settings)?;
+    let datapath = network.start_datapath(&configuration.settings)?;
+    let datapath = Rc::new(RefCell::new(datapath));
+    let core = dispatcher(configuration, &network, &datapath)?;
+    let front = Front::new(core);
+    front.set_errand_runner(Rc::new(errands::Errands::new(configuration).runner()));
+    doors::open(&front, configuration)?;
+    tracing::info!("up and running");
+    run::until_told_to_stop(&front, &datapath).await
+}
+
+/// The dispatcher with its negotiation and plugins.
+fn dispatcher(
+    configuration: &mut Configuration,
+    network: &Network,
+    datapath: &Rc<RefCell<Datapath>>,
+) -> Result<Core, Refusal> {
+    let settings = &configuration.settings;
+    let shards = RingShards::new(datapath.clone());
+    let negotiation =
+        Negotiation::new(network.negotiation(settings), Box::new(shards), unpredictable()?);
+    let mut random = unpredictable()?;
+    let general = &settings.general;
+    let parts = Parts {
+        settings: core_settings(settings),
+        authority: Authority::new(
+            general.api_secret.clone(),
+            general.token_auth,
+            general.token_auth_secret.clone(),
+        ),
+        facts: facts(configuration, network, datapath.borrow().shards.len()),
+        negotiator: Box::new(negotiation),
+        random: Box::new(move || {
+            let mut word = [0; 8];
+            random(&mut word);
+            u64::from_be_bytes(word)
+        }),
+        now: moment(),
+    };
+    let mut core = Core::new(parts);
+    for (name, plugin) in plugins() {
+        load_plugin(&mut core, configuration, name, plugin);
+    }
+    Ok(core)
+}
+
+/// Every plugin of the program, with the name that the `disable` list knows it by.
+fn plugins() -> Vec<(&'static str, Box<dyn Plugin>)> {
+    vec![("echotest", Box::new(bifrons_echotest::EchoTest::default()))]
+}
+
+/// A plugin that does not start is left out, and the log says so (plugin-api Part A).
+fn load_plugin(
+    core: &mut Core,
+    configuration: &mut Configuration,
+    name: &str,
+    plugin: Box<dyn Plugin>,
+) {
+    let package = plugin.about().package;
+    if configuration.settings.plugins.is_disabled(name) {
+        return tracing::info!(package, "plugin is switched off");
+    }
+    let known = configuration.diagnostics.len();
+    let tree = configuration.package(package, &mut |path: &Path| std::fs::read(path));
+    for found in configuration.diagnostics.iter().skip(known) {
+        tracing::warn!("{found}");
+    }
+    match core.add_plugin(moment(), plugin, Some(&tree)) {
+        Ok(()) => tracing::info!(package, "plugin loaded"),
+        Err(reason) => tracing::error!("plugin left out: {reason}"),
+    }
+}
+
+/// The kernel's random numbers.
+fn unpredictable() -> Result<Box<dyn FnMut(&mut [u8])>, Refusal> {
+    let source = SystemRandom::new();
+    source.fill(&mut [0; 8]).map_err(|_| "the system gives no random numbers".to_owned())?;
+    // It answered once; it does not stop answering while the system runs.
+    Ok(Box::new(move |bytes| source.fill(bytes).expect("the system's random numbers")))
+}
+
+fn core_settings(settings: &Settings) -> CoreSettings {
+    let seconds = |s: u32| Duration::from_secs(s.into());
+    let general = &settings.general;
+    CoreSettings {
+        session_timeout: seconds(general.session_timeout_s),
+        reclaim_timeout: seconds(general.reclaim_session_timeout_s),
+        candidates_timeout: seconds(general.candidates_timeout_s),
+        no_media_timer_s: settings.media.no_media_timer_s,
+        opaque_id_in_api: general.opaqueid_in_api,
+        // There are no event handlers yet: nobody would hear them.
+        events_enabled: false,
+    }
+}
+
+fn facts(configuration: &Configuration, network: &Network, shards: usize) -> ServerFacts {
+    let settings = &configuration.settings;
+    let (general, media, nat) = (&settings.general, &settings.media, &settings.nat);
+    ServerFacts {
+        version_string: "1.4.2".to_owned(),
+        log_to_stdout: general.log_to_stdout,
+        log_path: general.log_to_file.clone(),
+        data_channels: false,
+        server_name: general.server_name.clone(),
+        local_ip: network.local_ip().to_string(),
+        public_ips: nat.nat_1_1_mapping.iter().map(ToString::to_string).collect(),
+        ipv6: media.ipv6,
+        ipv6_link_local: media.ipv6_linklocal,
+        ice_lite: nat.ice_lite,
+        ice_consent_freshness: nat.ice_consent_freshness,
+        ice_keepalive_conncheck: nat.ice_keepalive_conncheck,
+        hangup_on_failed: nat.hangup_on_failed,
+        full_trickle: nat.full_trickle,
+        mdns_enabled: false,
+        min_nack_queue_ms: media.min_nack_queue_ms,
+        nack_optimizations: media.nack_optimizations,
+        twcc_period_ms: media.twcc_period_ms,
+        dscp: media.dscp,
+        dtls_mtu: media.dtls_mtu_bytes.into(),
+        static_event_loops: u32::try_from(shards).unwrap_or(0),
+        dependencies: (!general.hide_dependencies).then(serde_json::Map::new),
+        has_configs_folder: !configuration.is_embedded,
+        ..ServerFacts::default()
+    }
+}

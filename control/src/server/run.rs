@@ -1,0 +1,181 @@
+//! The control loop: shards' events in, time, signals; and the orderly end.
+
+use super::{Refusal, log};
+use crate::dispatch::Core;
+use crate::transport::Front;
+use bifrons_core::media::{ShardCommand, ShardEvent};
+use bifrons_datapath::queue::Doorbell;
+use bifrons_datapath::start::Datapath;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::unix::pipe::Receiver;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Events taken from one shard before the others have their turn.
+const TURN: usize = 256;
+
+/// Between two looks after the handshake lane.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How soon commands that found a ring full are tried again.
+const RETRY: Duration = Duration::from_millis(2);
+
+/// How long shards may take to send their close alerts and end.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// The bell, as the runtime waits for it.
+struct Bell {
+    bell: Doorbell,
+    /// The bell's descriptor. An eventfd is no pipe, but it is read like one.
+    strokes: Receiver,
+}
+
+impl Bell {
+    fn new(bell: Doorbell) -> std::io::Result<Self> {
+        let descriptor = bell.as_fd().try_clone_to_owned()?;
+        Ok(Bell { bell, strokes: Receiver::from_owned_fd_unchecked(descriptor)? })
+    }
+
+    /// Waits until a shard rings. The bell is told that we sleep only while `idle`.
+    async fn rung(&self, idle: impl Fn() -> bool) {
+        if !self.bell.may_sleep(idle) {
+            return;
+        }
+        if self.strokes.readable().await.is_ok() {
+            // Empties the counter; that another waker was faster is no harm.
+            let _ = self.strokes.try_read(&mut [0; 8]);
+        }
+        self.bell.awake();
+    }
+}
+
+/// What the signals ask for.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    rotate: [Signal; 2],
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            rotate: [signal(SignalKind::user_defined1())?, signal(SignalKind::hangup())?],
+        })
+    }
+
+    /// Waits for a signal to stop; others are served on the way.
+    async fn stop(&mut self) {
+        let [usr1, hup] = &mut self.rotate;
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = usr1.recv() => log::rotate(),
+                _ = hup.recv() => log::rotate(),
+            }
+        }
+    }
+}
+
+/// Serves until a signal asks to stop, then ends in order; a third signal ends at once.
+pub(super) async fn until_told_to_stop(
+    front: &Rc<Front>,
+    datapath: &Rc<RefCell<Datapath>>,
+) -> Result<(), Refusal> {
+    let failed = |error: std::io::Error| format!("the control loop cannot be set up: {error}");
+    let mut signals = Signals::listen().map_err(failed)?;
+    let bell = datapath.borrow().bell.clone();
+    let bell = Bell::new(bell).map_err(failed)?;
+    let time = tokio::task::spawn_local(front.clone().run());
+    tokio::select! {
+        () = serve(front, datapath, &bell) => {}
+        () = signals.stop() => {}
+    }
+    tracing::info!("stopping");
+    tokio::select! {
+        () = say_farewell(front, datapath, &bell) => {}
+        () = twice(&mut signals) => return Err("stopped at once, as it was asked to".to_owned()),
+    }
+    time.abort();
+    Ok(())
+}
+
+async fn twice(signals: &mut Signals) {
+    signals.stop().await;
+    signals.stop().await;
+}
+
+/// Hands the shards' events to the dispatcher, for ever.
+async fn serve(front: &Rc<Front>, datapath: &Rc<RefCell<Datapath>>, bell: &Bell) {
+    let mut look = tokio::time::interval(LOOK);
+    let mut backlog = false;
+    loop {
+        let events = take_events(datapath);
+        if !events.is_empty() {
+            front.with(|core, now| core.shard_events(now, events));
+            // Others on this thread want their turn too.
+            tokio::task::yield_now().await;
+            continue;
+        }
+        let retry = tokio::time::sleep(if backlog { RETRY } else { LOOK });
+        tokio::select! {
+            () = bell.rung(|| is_idle(datapath)) => {}
+            () = retry => {}
+            _ = look.tick() => look_after(datapath),
+        }
+        backlog = front.with(|core: &mut Core, _| core.flush_shards());
+    }
+}
+
+/// Some events of every shard, in each shard's order.
+fn take_events(datapath: &RefCell<Datapath>) -> Vec<ShardEvent> {
+    let mut datapath = datapath.borrow_mut();
+    let mut events = Vec::new();
+    for shard in &mut datapath.shards {
+        events.extend((0..TURN).map_while(|_| shard.events.pop()));
+    }
+    events
+}
+
+/// Whether no shard has an event for us.
+fn is_idle(datapath: &RefCell<Datapath>) -> bool {
+    datapath.borrow().shards.iter().all(|shard| shard.events.is_empty())
+}
+
+fn look_after(datapath: &RefCell<Datapath>) {
+    if let Err(error) = datapath.borrow_mut().lane.check() {
+        tracing::error!(%error, "no DTLS handshakes any more");
+    }
+}
+
+/// Ends sessions and plugins, then the shards with their close alerts.
+async fn say_farewell(front: &Rc<Front>, datapath: &Rc<RefCell<Datapath>>, bell: &Bell) {
+    front.stop();
+    let mut running: BTreeSet<u8> = BTreeSet::new();
+    for (index, shard) in datapath.borrow_mut().shards.iter_mut().enumerate() {
+        let asked = shard.commands.push(ShardCommand::Stop);
+        if let (Ok(()), Ok(index)) = (asked, u8::try_from(index)) {
+            running.insert(index);
+        }
+    }
+    let ended = async {
+        while !running.is_empty() {
+            for event in take_events(datapath) {
+                if let ShardEvent::Stopped { shard, .. } = event {
+                    running.remove(&shard);
+                }
+            }
+            if !running.is_empty() {
+                bell.rung(|| is_idle(datapath)).await;
+            }
+        }
+    };
+    if tokio::time::timeout(FAREWELL, ended).await.is_err() {
+        tracing::warn!(?running, "shards did not end in time");
+    }
+}
