@@ -47,6 +47,8 @@ impl Rules<'_> {
         let mut response = Response::new(Empty::new());
         let Some(key) = websocket_key(headers) else {
             *response.status_mut() = StatusCode::FORBIDDEN;
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
             return Ok(response);
         };
         let known = tokens(headers, header::SEC_WEBSOCKET_PROTOCOL)
@@ -105,7 +107,6 @@ pub(super) async fn accept(
         .timer(TokioTimer::new())
         .header_read_timeout(TIMEOUT)
         .max_buf_size(MAX_HEAD)
-        .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::time::timeout(TIMEOUT, connection).await.ok()?.ok()?;

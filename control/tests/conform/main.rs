@@ -1,0 +1,21 @@
+//! The conformance checklists of the core API and of the transports, line by line, over real
+//! sockets: a test `core_api_NN_…` or `transports_auth_NN_…` for each line it meets.
+//!
+//! Each test starts a server of its own on ports of its own. The same bodies can be pointed at
+//! another server, a stock Janus say: set `BIFRONS_CONFORM_WS` (`host:port` of its WebSockets) and
+//! `BIFRONS_CONFORM_HTTP` (`host:port/base`); tests that need a configuration of their own then say
+//! so and pass over. `BIFRONS_CONFORM_MUTE=1` points all of them at a server that accepts
+//! everything and says nothing of use: every single one has to fail against it.
+//!
+//! Waits above two seconds run on tokio's paused clock.
+
+mod client;
+mod core_api;
+mod core_api_lifetime;
+mod core_api_plugins;
+mod http_api;
+mod http_poll;
+mod mute;
+mod target;
+mod tokens;
+mod websocket_api;

@@ -1,0 +1,240 @@
+//! The server under test.
+
+use crate::client::{Http, Ws};
+use crate::mute;
+use bifrons_control::auth::Authority;
+use bifrons_control::dispatch::{Core, CoreSettings, Parts, ServerFacts};
+use bifrons_control::negotiation::Negotiator;
+use bifrons_control::transport::{Bind, Front, http, moment, websocket};
+use bifrons_core::api::{ApiError, ErrorCode, JsepRequest};
+use bifrons_core::media::{DownReason, MediaKind, Mindex, PeerId, Plan};
+use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
+use serde_json::{Value, json};
+use std::future::Future;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::task::LocalSet;
+
+/// How a test wants its server.
+#[derive(Default)]
+pub(crate) struct Setup {
+    pub(crate) core: CoreSettings,
+    pub(crate) secret: Option<&'static str>,
+    pub(crate) token_auth: bool,
+    pub(crate) token_secret: Option<&'static str>,
+    pub(crate) websocket: websocket::Settings,
+    pub(crate) http: http::Settings,
+    pub(crate) gate: bifrons_control::transport::Gate,
+    pub(crate) admin: bool,
+}
+
+/// A server to talk to.
+pub(crate) struct Target {
+    ws: String,
+    http: String,
+    base: String,
+    pub(crate) admin_ws: String,
+    pub(crate) admin_http: String,
+    /// Ours only.
+    pub(crate) front: Option<Rc<Front>>,
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl Target {
+    /// A server as it comes.
+    pub(crate) async fn start() -> Self {
+        if let (Some(ws), Some(http)) =
+            (variable("BIFRONS_CONFORM_WS"), variable("BIFRONS_CONFORM_HTTP"))
+        {
+            let (http, base) = http.split_once('/').unwrap_or((&http, "janus"));
+            let (http, base) = (http.to_owned(), format!("/{base}"));
+            let (admin_ws, admin_http) = (String::new(), String::new());
+            return Target { ws, http, base, admin_ws, admin_http, front: None };
+        }
+        Self::ours(Setup::default()).await
+    }
+
+    /// A server with a configuration of its own; `None` if the server is somebody else's.
+    pub(crate) async fn with(setup: Setup) -> Option<Self> {
+        if variable("BIFRONS_CONFORM_WS").is_some() {
+            eprintln!("passed over: needs a configuration of its own");
+            return None;
+        }
+        Some(Self::ours(setup).await)
+    }
+
+    async fn ours(mut setup: Setup) -> Self {
+        if variable("BIFRONS_CONFORM_MUTE").is_some() {
+            let (ws, http) = mute::start().await;
+            let (ws, http) = (format!("127.0.0.1:{ws}"), format!("127.0.0.1:{http}"));
+            let (admin_ws, admin_http) = (ws.clone(), http.clone());
+            return Target {
+                ws,
+                http,
+                base: "/janus".to_owned(),
+                admin_ws,
+                admin_http,
+                front: None,
+            };
+        }
+        let text = |text: &str| text.to_owned();
+        let authority =
+            Authority::new(setup.secret.map(text), setup.token_auth, setup.token_secret.map(text));
+        let mut state = moment().wall_us | 1;
+        let random = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.wrapping_mul(0x2545_F491_4F6C_DD1D)
+        };
+        let mut core = Core::new(Parts {
+            settings: setup.core,
+            authority,
+            facts: ServerFacts::default(),
+            negotiator: Box::new(NoMedia),
+            random: Box::new(random),
+            now: moment(),
+        });
+        let echotest = Box::<bifrons_echotest::EchoTest>::default();
+        core.add_plugin(moment(), echotest, None).expect("EchoTest starts");
+        let front = Front::new(core);
+        let admin = [false, true].into_iter().filter(|admin| !admin || setup.admin);
+        for admin in admin {
+            let bind = Bind::Tcp { ip: None, interface: None, port: 0 };
+            let gate = setup.gate.clone();
+            let base_path = if admin { "/admin" } else { "/janus" }.to_owned();
+            let door = websocket::Door { bind: bind.clone(), gate: gate.clone(), admin };
+            setup.websocket.doors.push(door);
+            setup.http.doors.push(http::Door { bind, gate, admin, base_path });
+        }
+        if setup.admin {
+            front.set_admin(Rc::new(
+                |_, request| json!({"janus": "admin", "transaction": request["transaction"]}),
+            ));
+        }
+        let (_, ws) = websocket::WebSockets::start(&front, setup.websocket).expect("binds");
+        let (_, http) = http::Http::start(&front, setup.http).expect("binds");
+        tokio::task::spawn_local(front.clone().run());
+        let at = |ports: &[Option<u16>], index: usize| {
+            let port = ports.get(index).copied().flatten();
+            port.map(|port| format!("127.0.0.1:{port}")).unwrap_or_default()
+        };
+        Target {
+            ws: at(&ws, 0),
+            http: at(&http, 0),
+            base: "/janus".to_owned(),
+            admin_ws: at(&ws, 1),
+            admin_http: at(&http, 1),
+            front: Some(front),
+        }
+    }
+
+    /// A WebSocket to the Janus API.
+    pub(crate) async fn ws(&self) -> Ws {
+        Ws::connect(&self.ws, "/", &[("Sec-WebSocket-Protocol", "janus-protocol")])
+            .await
+            .expect("accepted")
+    }
+
+    /// Where WebSockets are.
+    pub(crate) fn ws_address(&self) -> &str {
+        &self.ws
+    }
+
+    /// An HTTP client of the Janus API.
+    pub(crate) fn http(&self) -> Http {
+        Http { address: self.http.clone(), base: self.base.clone() }
+    }
+
+    /// The dispatcher, for what a client cannot do; fails against a server that is not ours.
+    pub(crate) fn front(&self) -> &Rc<Front> {
+        self.front.as_ref().expect("a server of ours")
+    }
+}
+
+fn local<F: Future>(paused: bool, test: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(paused)
+        .build()
+        .expect("a runtime");
+    LocalSet::new().block_on(&runtime, test)
+}
+
+/// Runs a test on the real clock, for at most 20 s.
+pub(crate) fn run(test: impl Future<Output = ()>) {
+    let limit = Duration::from_secs(20);
+    local(false, async { tokio::time::timeout(limit, test).await }).expect("in time");
+}
+
+/// Runs a test on a clock that jumps whenever nobody has anything to do; for at most an hour of it.
+pub(crate) fn run_paused(test: impl Future<Output = ()>) {
+    let limit = Duration::from_secs(3600);
+    local(true, async { tokio::time::timeout(limit, test).await }).expect("in time");
+}
+
+/// A WebRTC side for tests that negotiate nothing.
+struct NoMedia;
+
+impl Negotiator for NoMedia {
+    fn apply_remote(
+        &mut self,
+        _: HandleKey,
+        _: &JsepRequest,
+        _: Instant,
+    ) -> Result<Jsep, ApiError> {
+        Err(ApiError::new(ErrorCode::Unknown, "Error setting ICE locally"))
+    }
+
+    fn complete_local(
+        &mut self,
+        _: HandleKey,
+        _: OutgoingJsep,
+        _: Instant,
+    ) -> Result<Value, String> {
+        Err("no media here".to_owned())
+    }
+
+    fn accepts_candidates(&self, _: HandleKey) -> bool {
+        false
+    }
+
+    fn first_mid(&self, _: HandleKey) -> Option<&str> {
+        None
+    }
+
+    fn candidate(&mut self, _: HandleKey, _: &str) {}
+
+    fn end_of_candidates(&mut self, _: HandleKey) {}
+
+    fn peer(&self, _: HandleKey) -> Option<PeerId> {
+        None
+    }
+
+    fn has_pc(&self, _: HandleKey) -> bool {
+        false
+    }
+
+    fn is_up(&self, _: HandleKey) -> bool {
+        false
+    }
+
+    fn line(&self, _: HandleKey, _: Mindex) -> Option<(&str, MediaKind)> {
+        None
+    }
+
+    fn hangup(&mut self, _: HandleKey, _: DownReason) -> bool {
+        false
+    }
+
+    fn forget(&mut self, _: HandleKey) {}
+
+    fn plan(&mut self, _: Plan) {}
+
+    fn describe(&self, _: HandleKey) -> Value {
+        json!({})
+    }
+}
