@@ -1,6 +1,7 @@
 //! The transports, as their files say.
 
 use super::Refusal;
+use crate::demo::DemoPages;
 use crate::transport::{Bind, Cors, Front, Gate, http, websocket};
 use bifrons_core::api::Style;
 use bifrons_core::config::transport::websockets::WebSocketListener;
@@ -93,12 +94,22 @@ fn open_http(front: &Rc<Front>, from: &HttpSettings) -> Result<usize, Refusal> {
         cors: cors(&from.cors),
         connection_limit: usize::try_from(general.connection_limit).unwrap_or(usize::MAX),
         style: style(general.json),
-        ..http::Settings::default()
+        demo: Some(demo_pages()),
     };
     let (_, ports) = http::Http::start(front, settings)
         .map_err(|error| format!("HTTP cannot listen: {error}"))?;
     tracing::info!("HTTP on port {}", list(&ports));
     Ok(served)
+}
+
+/// The demo, with what it lacks named in the log.
+fn demo_pages() -> DemoPages {
+    let folder = DemoPages::folder();
+    let (pages, problems) = DemoPages::load(folder.as_deref());
+    for problem in problems {
+        tracing::warn!("the demo misses a script: {problem}");
+    }
+    pages
 }
 
 /// A listener that is asked for and not opened has to be heard of.

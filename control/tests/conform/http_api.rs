@@ -351,3 +351,34 @@ fn too_many_connections_are_closed_unheard() {
         assert!(read_response(&mut third, false).await.is_none());
     });
 }
+
+#[test]
+fn the_demo_is_served_beside_the_api() {
+    run(async {
+        let demo = Some(bifrons_control::demo::DemoPages::default());
+        let http = http::Settings { demo, ..http::Settings::default() };
+        let Some(target) = Target::with(Setup { http, ..Setup::default() }).await else { return };
+        let http = target.http();
+        let page = http.call("GET", "/demo/", &[], "").await.expect("an answer");
+        assert_eq!(page.status, 200);
+        assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+        assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+        let moved = http.call("GET", "/demo", &[], "").await.expect("an answer");
+        assert_eq!((moved.status, moved.header("location")), (302, Some("/demo/")));
+        assert_eq!(http.call("GET", "/demo/x", &[], "").await.expect("an answer").status, 404);
+        assert_eq!(http.get("/ping").await.json()["janus"], "pong");
+    });
+}
+
+#[test]
+fn ipv4_and_ipv6_reach_the_same_port() {
+    run(async {
+        let Some(target) = Target::with(Setup::default()).await else { return };
+        let http = target.http();
+        let port = http.address.rsplit(':').next().expect("a port");
+        for host in ["127.0.0.1", "[::1]"] {
+            let http = Http { address: format!("{host}:{port}"), base: http.base.clone() };
+            assert_eq!(http.get("/ping").await.json()["janus"], "pong", "{host}");
+        }
+    });
+}

@@ -3,6 +3,7 @@
 use super::head::{self, After, Mirror};
 use super::target::Place;
 use super::{Door, Http};
+use crate::demo::{self, DemoAnswer};
 use crate::dispatch::Origin;
 use crate::transport::MAX_REQUEST;
 use bifrons_core::api::{ApiError, ErrorCode, json, reply};
@@ -46,6 +47,9 @@ impl Http {
         door: Rc<Door>,
     ) -> Answer {
         self.count(|counters| counters.requests += 1);
+        if let Some(response) = self.demo(&request, &door) {
+            return Ok(response);
+        }
         let headers = request.headers();
         let forwarded = headers.get("x-forwarded-for").map(HeaderValue::as_bytes);
         if !door.gate.admits_forwarded(forwarded) {
@@ -60,6 +64,25 @@ impl Http {
         };
         mirror.sign(&self.settings.cors, response.headers_mut());
         Ok(response)
+    }
+
+    /// A page of the demo, beside the Janus API: for everybody who may connect, wherever the page
+    /// that links to it comes from.
+    fn demo(&self, request: &Request<Incoming>, door: &Door) -> Option<Response<Full<Bytes>>> {
+        let pages = self.settings.demo.as_ref().filter(|_| !door.admin)?;
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        if !reads || door.base_path.starts_with(demo::PREFIX) {
+            return None;
+        }
+        let mut response = match pages.answer(request.uri().path())? {
+            DemoAnswer::File { content_type, body } => head::content(content_type, body),
+            DemoAnswer::Moved(to) => head::redirect(to),
+            DemoAnswer::Missing => head::empty(StatusCode::NOT_FOUND, After::KeepAlive),
+        };
+        for (name, value) in demo::HEADERS {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        Some(response)
     }
 
     async fn route(&self, request: Request<Incoming>, door: &Door) -> Answer {

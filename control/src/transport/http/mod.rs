@@ -16,6 +16,7 @@ mod target;
 
 use super::listen::{TaskGuard, spawn_guarded};
 use super::{Bind, Cors, Front, Gate, Listener, Stream, Transport};
+use crate::demo::DemoPages;
 use crate::dispatch::{ConnectionId, Outgoing, Owner, SessionEnd, TransportId};
 use bifrons_core::api::Style;
 use bifrons_core::plugin::About;
@@ -56,7 +57,7 @@ pub struct Door {
 }
 
 /// The transport's settings.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Listeners.
     pub doors: Vec<Door>,
@@ -66,6 +67,8 @@ pub struct Settings {
     pub connection_limit: usize,
     /// How messages are written.
     pub style: Style,
+    /// What is served beside the Janus API, if anything.
+    pub demo: Option<DemoPages>,
 }
 
 impl Default for Settings {
@@ -75,6 +78,7 @@ impl Default for Settings {
             cors: Cors::default(),
             connection_limit: 1020,
             style: Style::default(),
+            demo: None,
         }
     }
 }
