@@ -14,7 +14,7 @@ export const ADDRESS = {
 };
 
 /** The whole configuration, as the documentation of Janus describes these keys. */
-function configuration(folder) {
+function configuration(folder, general) {
   const libraries = DEBIAN;
   return {
     'janus.jcfg': `general: {
@@ -24,7 +24,7 @@ function configuration(folder) {
 	events_folder = "${libraries}/events"
 	loggers_folder = "${libraries}/loggers"
 	debug_level = 4
-	session_timeout = 60
+	${general}
 }
 media: {
 	rtp_port_range = "20000-20999"
@@ -76,13 +76,14 @@ admin: {
 
 /**
  * Starts `kind` ("bifrons" or "janus") and waits until both transports accept connections.
+ * `general` adds lines to the section of that name.
  *
  * Resolves with `{ kind, version, log, stop, alive }`; rejects with a sentence when it does not come up.
  */
-export async function startServer({ kind, binary, demos, artifacts }) {
+export async function startServer({ kind, binary, demos, artifacts, general = '' }) {
   const folder = join(artifacts, 'conf');
   mkdirSync(folder, { recursive: true });
-  for (const [name, text] of Object.entries(configuration(folder))) {
+  for (const [name, text] of Object.entries(configuration(folder, general))) {
     writeFileSync(join(folder, name), text);
   }
   const log = join(artifacts, `${kind}.log`);
