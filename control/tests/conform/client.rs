@@ -70,6 +70,11 @@ impl Ws {
         }
     }
 
+    /// An event that came before some reply.
+    pub(crate) fn kept_event(&mut self) -> Option<Value> {
+        self.kept.pop_front()
+    }
+
     pub(crate) async fn event_within(&mut self, limit: Duration) -> Option<Value> {
         match self.kept.pop_front() {
             Some(event) => Some(event),

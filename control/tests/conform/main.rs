@@ -15,6 +15,7 @@ mod core_api_lifetime;
 mod core_api_plugins;
 mod http_api;
 mod http_poll;
+mod jsep;
 mod mute;
 mod target;
 mod tokens;

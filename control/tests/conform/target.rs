@@ -4,15 +4,16 @@ use crate::client::{Http, Ws};
 use crate::mute;
 use bifrons_control::auth::Authority;
 use bifrons_control::dispatch::{Core, CoreSettings, Parts, ServerFacts};
-use bifrons_control::negotiation::Negotiator;
+use bifrons_control::negotiation::{Negotiation, NegotiationSettings, Negotiator, Shards};
 use bifrons_control::transport::{Bind, Front, http, moment, websocket};
-use bifrons_core::api::{ApiError, ErrorCode, JsepRequest};
-use bifrons_core::media::{DownReason, MediaKind, Mindex, PeerId, Plan};
-use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
-use serde_json::{Value, json};
+use bifrons_core::ice::{InterfaceAddress, LocalPlan, LocalRules};
+use bifrons_core::media::ShardCommand;
+use serde_json::json;
+use std::cell::RefCell;
 use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::LocalSet;
 
 /// How a test wants its server.
@@ -26,6 +27,7 @@ pub(crate) struct Setup {
     pub(crate) http: http::Settings,
     pub(crate) gate: bifrons_control::transport::Gate,
     pub(crate) admin: bool,
+    pub(crate) full_trickle: bool,
 }
 
 /// A server to talk to.
@@ -37,6 +39,8 @@ pub(crate) struct Target {
     pub(crate) admin_http: String,
     /// Ours only.
     pub(crate) front: Option<Rc<Front>>,
+    /// Ours only.
+    pub(crate) commands: Commands,
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -52,7 +56,15 @@ impl Target {
             let (http, base) = http.split_once('/').unwrap_or((&http, "janus"));
             let (http, base) = (http.to_owned(), format!("/{base}"));
             let (admin_ws, admin_http) = (String::new(), String::new());
-            return Target { ws, http, base, admin_ws, admin_http, front: None };
+            return Target {
+                ws,
+                http,
+                base,
+                admin_ws,
+                admin_http,
+                front: None,
+                commands: Commands::default(),
+            };
         }
         Self::ours(Setup::default()).await
     }
@@ -78,24 +90,19 @@ impl Target {
                 admin_ws,
                 admin_http,
                 front: None,
+                commands: Commands::default(),
             };
         }
         let text = |text: &str| text.to_owned();
         let authority =
             Authority::new(setup.secret.map(text), setup.token_auth, setup.token_secret.map(text));
-        let mut state = moment().wall_us | 1;
-        let random = move || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.wrapping_mul(0x2545_F491_4F6C_DD1D)
-        };
+        let commands = Commands::default();
         let mut core = Core::new(Parts {
             settings: setup.core,
             authority,
             facts: ServerFacts::default(),
-            negotiator: Box::new(NoMedia),
-            random: Box::new(random),
+            negotiator: negotiation(&commands, setup.full_trickle),
+            random: Box::new(xorshift()),
             now: moment(),
         });
         let echotest = Box::<bifrons_echotest::EchoTest>::default();
@@ -129,6 +136,7 @@ impl Target {
             admin_ws: at(&ws, 1),
             admin_http: at(&http, 1),
             front: Some(front),
+            commands,
         }
     }
 
@@ -176,65 +184,54 @@ pub(crate) fn run_paused(test: impl Future<Output = ()>) {
     local(true, async { tokio::time::timeout(limit, test).await }).expect("in time");
 }
 
-/// A WebRTC side for tests that negotiate nothing.
-struct NoMedia;
+/// What was sent to shards.
+pub(crate) type Commands = Rc<RefCell<Vec<ShardCommand>>>;
 
-impl Negotiator for NoMedia {
-    fn apply_remote(
-        &mut self,
-        _: HandleKey,
-        _: &JsepRequest,
-        _: Instant,
-    ) -> Result<Jsep, ApiError> {
-        Err(ApiError::new(ErrorCode::Unknown, "Error setting ICE locally"))
+/// One shard that only listens to what it is told.
+struct DeafShard {
+    told: Commands,
+    socket: [SocketAddr; 1],
+}
+
+impl Shards for DeafShard {
+    fn count(&self) -> usize {
+        1
     }
 
-    fn complete_local(
-        &mut self,
-        _: HandleKey,
-        _: OutgoingJsep,
-        _: Instant,
-    ) -> Result<Value, String> {
-        Err("no media here".to_owned())
+    fn sockets(&self, _: u8) -> &[SocketAddr] {
+        &self.socket
     }
 
-    fn accepts_candidates(&self, _: HandleKey) -> bool {
+    fn send(&mut self, _: u8, command: ShardCommand) {
+        self.told.borrow_mut().push(command);
+    }
+
+    fn flush(&mut self) -> bool {
         false
     }
+}
 
-    fn first_mid(&self, _: HandleKey) -> Option<&str> {
-        None
-    }
+/// The real negotiation, before a shard without media.
+fn negotiation(told: &Commands, full_trickle: bool) -> Box<dyn Negotiator> {
+    let address = Ipv4Addr::new(192, 0, 2, 1);
+    let host = InterfaceAddress { name: "eth0".to_owned(), ip: address.into() };
+    let rules = LocalRules::default();
+    let plan = LocalPlan::new(&[host], &rules);
+    let mut settings = NegotiationSettings::new(["AB"; 32].join(":"), plan, rules);
+    settings.full_trickle = full_trickle;
+    let shard = DeafShard { told: told.clone(), socket: [(address, 9000).into()] };
+    let mut random = xorshift();
+    let random = move |bytes: &mut [u8]| bytes.iter_mut().for_each(|byte| *byte = random() as u8);
+    Box::new(Negotiation::new(settings, Box::new(shard), Box::new(random)))
+}
 
-    fn candidate(&mut self, _: HandleKey, _: &str) {}
-
-    fn end_of_candidates(&mut self, _: HandleKey) {}
-
-    fn peer(&self, _: HandleKey) -> Option<PeerId> {
-        None
-    }
-
-    fn has_pc(&self, _: HandleKey) -> bool {
-        false
-    }
-
-    fn is_up(&self, _: HandleKey) -> bool {
-        false
-    }
-
-    fn line(&self, _: HandleKey, _: Mindex) -> Option<(&str, MediaKind)> {
-        None
-    }
-
-    fn hangup(&mut self, _: HandleKey, _: DownReason) -> bool {
-        false
-    }
-
-    fn forget(&mut self, _: HandleKey) {}
-
-    fn plan(&mut self, _: Plan) {}
-
-    fn describe(&self, _: HandleKey) -> Value {
-        json!({})
+/// Numbers that differ from run to run; good enough for tests.
+fn xorshift() -> impl FnMut() -> u64 {
+    let mut state = moment().wall_us | 1;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 3
     }
 }

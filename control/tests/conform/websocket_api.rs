@@ -171,7 +171,12 @@ fn transports_auth_31_after_a_claim_events_go_to_the_claimer() {
         let at = a.attached().await;
         assert_eq!(b.ask(json!({"janus": "claim", "session_id": at.0})).await["janus"], "success");
         b.on(at, json!({"janus": "detach"})).await;
-        assert_eq!(b.event().await["janus"], "detached");
+        let mut event = b.event().await;
+        while event["janus"] == "event" {
+            // EchoTest 1.1.2 has a last word of its own.
+            event = b.event().await;
+        }
+        assert_eq!(event["janus"], "detached");
         a.no_event().await;
     });
 }
