@@ -123,7 +123,7 @@ impl Core {
     }
 
     /// What the WebRTC side says of a handle.
-    pub fn describe_peer(&self, key: HandleKey) -> Value {
+    pub fn describe_peer(&mut self, key: HandleKey) -> Value {
         self.negotiator.describe(key)
     }
 

@@ -16,7 +16,6 @@ use bifrons_core::media::{MediaKind, Mindex, PeerId, PeerStatistics};
 use bifrons_core::rtp::Ssrc;
 use bifrons_core::sdp::{Negotiated, NegotiatedLine, Remote, RtxTable, Sdp};
 use bifrons_core::srtp::SrtpProfile;
-use std::time::Instant;
 
 /// Our SSRCs on one line, random, and the same as long as the PeerConnection lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,12 +91,12 @@ pub(super) struct Connection {
     pub(super) version: u64,
     pub(super) local_sdp: Option<String>,
     pub(super) remote_sdp: Option<String>,
-    pub(super) since: Instant,
+    /// As of the last time somebody asked.
     pub(super) statistics: Option<PeerStatistics>,
 }
 
 impl Connection {
-    pub(super) fn new(peer: PeerId, local: Credentials, session_id: u64, now: Instant) -> Self {
+    pub(super) fn new(peer: PeerId, local: Credentials, session_id: u64) -> Self {
         Connection {
             peer,
             local,
@@ -120,7 +119,6 @@ impl Connection {
             version: 0,
             local_sdp: None,
             remote_sdp: None,
-            since: now,
             statistics: None,
         }
     }

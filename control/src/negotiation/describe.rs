@@ -3,6 +3,7 @@
 use super::NegotiationSettings;
 use super::connection::{Connection, Round};
 use bifrons_core::dtls::Role;
+use bifrons_core::media::{LayerStatistics, LineStatistics, PeerStatistics};
 use bifrons_core::sdp::NegotiatedLine;
 use serde_json::{Value, json};
 
@@ -36,6 +37,35 @@ pub(super) fn connection(of: &Connection, settings: &NegotiationSettings) -> Val
             "local": of.local_sdp.as_deref().map(without_passwords),
             "remote": of.remote_sdp.as_deref().map(without_passwords),
         },
+        "lines": of.lines.iter().map(line).collect::<Vec<_>>(),
+        "stats": of.statistics.as_ref().map(statistics),
+    })
+}
+
+fn statistics(of: &PeerStatistics) -> Value {
+    let layer = |of: &LayerStatistics| {
+        json!({
+            "ssrc": of.ssrc,
+            "packets": of.packets,
+            "bytes": of.bytes,
+            "lost": of.lost,
+            "jitter": of.jitter_ms,
+            "nacks": of.nacks,
+            "retransmissions": of.retransmissions,
+            "keyframe-requests": of.keyframe_requests,
+            "dropped": of.dropped,
+        })
+    };
+    let line = |of: &LineStatistics| {
+        json!({
+            "mindex": of.mindex,
+            "in": of.received.iter().map(layer).collect::<Vec<_>>(),
+            "out": layer(&of.sent),
+        })
+    };
+    json!({
+        "rtt": of.rtt_ms,
+        "unopened": of.unopened,
         "lines": of.lines.iter().map(line).collect::<Vec<_>>(),
     })
 }

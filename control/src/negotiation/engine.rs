@@ -13,15 +13,16 @@ use super::{NegotiationSettings, Negotiator, PeerEvent, Shards, describe};
 use bifrons_core::api::{ApiError, ErrorCode, JsepRequest};
 use bifrons_core::ice::{CREDENTIAL_RANDOM, Credentials};
 use bifrons_core::media::{
-    DownReason, Fact, MediaKind, Mindex, PeerId, Plan, ShardCommand, ShardEvent, SinkId,
+    DownReason, Fact, MediaKind, Mindex, PeerId, Plan, QueryTicket, ShardCommand, ShardEvent,
+    SinkId,
 };
 use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 /// Fills a buffer with bytes that nobody can predict.
-pub(super) type Random = dyn FnMut(&mut [u8]);
+pub type Random = dyn FnMut(&mut [u8]);
 
 /// See the module.
 pub struct Negotiation {
@@ -85,11 +86,7 @@ impl Negotiation {
     }
 
     /// The handle's PeerConnection, made if there is none.
-    pub(super) fn connection(
-        &mut self,
-        handle: HandleKey,
-        now: Instant,
-    ) -> Result<&mut Connection, ApiError> {
+    pub(super) fn connection(&mut self, handle: HandleKey) -> Result<&mut Connection, ApiError> {
         if !self.connections.contains_key(&handle) {
             let session = self.sessions.get(&handle).copied();
             let no_room = || ApiError::new(ErrorCode::Unknown, "Error setting ICE locally");
@@ -99,7 +96,7 @@ impl Negotiation {
             (self.random)(&mut bytes);
             // RFC 9429 §5.2.1: below 2^63, and browsers want it above 0.
             let session_id = (u64::from_be_bytes(bytes) >> 2) + 1;
-            self.connections.insert(handle, Connection::new(peer, local, session_id, now));
+            self.connections.insert(handle, Connection::new(peer, local, session_id));
         }
         self.connections.get_mut(&handle).ok_or_else(|| ErrorCode::WebrtcState.into())
     }
@@ -143,18 +140,18 @@ impl Negotiator for Negotiation {
         &mut self,
         handle: HandleKey,
         jsep: &JsepRequest,
-        now: Instant,
+        _now: Instant,
     ) -> Result<Jsep, ApiError> {
-        self.take_remote(handle, jsep, now)
+        self.take_remote(handle, jsep)
     }
 
     fn complete_local(
         &mut self,
         handle: HandleKey,
         jsep: OutgoingJsep,
-        now: Instant,
+        _now: Instant,
     ) -> Result<Value, String> {
-        let sent = self.send_local(handle, &jsep, now);
+        let sent = self.send_local(handle, &jsep);
         if let Err(error) = &sent {
             tracing::warn!(handle = handle.0, error, "a plugin's description is unusable");
         }
@@ -228,7 +225,13 @@ impl Negotiator for Negotiation {
             ShardEvent::Closed { peer } => self.slots.free(peer),
             ShardEvent::Stopped { failure: None, .. } | ShardEvent::Counters { .. } => {}
             ShardEvent::Stopped { shard, failure: Some(why) } => self.shard_died(shard, &why),
-            ShardEvent::Statistics { .. } => {}
+            ShardEvent::Statistics { ticket, statistics } => {
+                let handle = self.slots.handle(PeerId::from_bits(ticket.0));
+                let connection = handle.and_then(|handle| self.connections.get_mut(&handle));
+                if let (Some(connection), Some(statistics)) = (connection, statistics) {
+                    connection.statistics = Some(*statistics);
+                }
+            }
             ShardEvent::Up { peer, profile } => {
                 let Some(handle) = self.slots.handle(peer) else { return };
                 if let Some(connection) = self.connections.get_mut(&handle) {
@@ -258,9 +261,14 @@ impl Negotiator for Negotiation {
         self.shards.flush()
     }
 
-    fn describe(&self, handle: HandleKey) -> Value {
-        self.connections.get(&handle).map_or(Value::Object(Default::default()), |connection| {
-            describe::connection(connection, &self.settings)
-        })
+    fn describe(&mut self, handle: HandleKey) -> Value {
+        let Some(connection) = self.connections.get(&handle) else { return json!({}) };
+        if connection.is_open {
+            let peer = connection.peer;
+            // The peer's name is ticket enough: the answer is a whole snapshot, the latest counts.
+            let ticket = QueryTicket(peer.to_bits());
+            self.shards.send(peer.shard, ShardCommand::Query { ticket, peer });
+        }
+        describe::connection(connection, &self.settings)
     }
 }

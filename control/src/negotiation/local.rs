@@ -13,7 +13,6 @@ use bifrons_core::sdp::{
     Completion, LineCompletion, ReadOptions, Sdp, SdpType, Setup, complete, read_remote,
 };
 use serde_json::{Value, json};
-use std::time::Instant;
 
 impl Negotiation {
     /// As [`super::Negotiator::complete_local`].
@@ -21,11 +20,10 @@ impl Negotiation {
         &mut self,
         handle: HandleKey,
         jsep: &OutgoingJsep,
-        now: Instant,
     ) -> Result<Value, String> {
         let text = match jsep.kind {
             JsepKind::Answer => self.answer(handle, jsep)?,
-            JsepKind::Offer => self.offer(handle, jsep, now)?,
+            JsepKind::Offer => self.offer(handle, jsep)?,
         };
         let mut value = json!({ "type": jsep.kind.name(), "sdp": text });
         if jsep.e2ee {
@@ -136,13 +134,8 @@ impl Negotiation {
         }
     }
 
-    fn offer(
-        &mut self,
-        handle: HandleKey,
-        jsep: &OutgoingJsep,
-        now: Instant,
-    ) -> Result<String, String> {
-        self.connection(handle, now).map_err(|error| error.to_string())?;
+    fn offer(&mut self, handle: HandleKey, jsep: &OutgoingJsep) -> Result<String, String> {
+        self.connection(handle).map_err(|error| error.to_string())?;
         self.allot_streams(handle, jsep.sdp.media.len());
         let known = self.connections.get(&handle);
         let restart = known.filter(|known| jsep.restart && known.is_open).map(|known| known.peer);

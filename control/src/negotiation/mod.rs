@@ -17,7 +17,7 @@ mod slots;
 #[cfg(test)]
 mod tests;
 
-pub use engine::Negotiation;
+pub use engine::{Negotiation, Random};
 pub use settings::NegotiationSettings;
 pub use shards::{MAX_BACKLOG, RingShards, Shards};
 
@@ -117,6 +117,7 @@ pub trait Negotiator {
         false
     }
 
-    /// What `handle_info` of the Admin API shows of the PeerConnection: an object.
-    fn describe(&self, handle: HandleKey) -> Value;
+    /// What `handle_info` of the Admin API shows of the PeerConnection: an object. Asks the shard
+    /// for statistics on the way; those shown are of the time before.
+    fn describe(&mut self, handle: HandleKey) -> Value;
 }

@@ -9,7 +9,6 @@ use bifrons_core::plugin::{HandleKey, Jsep, JsepKind, SimulcastLine, SvcLine};
 use bifrons_core::sdp::{
     ReadOptions, Remote, Sdp, SdpError, SdpType, Setup, anonymise, read_remote, simulcast_offers,
 };
-use std::time::Instant;
 
 impl Negotiation {
     /// As [`super::Negotiator::apply_remote`].
@@ -17,12 +16,11 @@ impl Negotiation {
         &mut self,
         handle: HandleKey,
         jsep: &JsepRequest,
-        now: Instant,
     ) -> Result<Jsep, ApiError> {
         let update = self.connections.get(&handle).is_some_and(Connection::is_established);
         let sdp = Sdp::parse(&jsep.sdp).map_err(|error| refusal(&error, update))?;
         let plain = match jsep.kind {
-            JsepKind::Offer => self.take_offer(handle, &sdp, jsep, now)?,
+            JsepKind::Offer => self.take_offer(handle, &sdp, jsep)?,
             JsepKind::Answer => self.take_answer(handle, &sdp, jsep)?,
         };
         let e2ee = self.connections.get(&handle).is_some_and(|connection| connection.e2ee);
@@ -47,7 +45,6 @@ impl Negotiation {
         handle: HandleKey,
         sdp: &Sdp,
         jsep: &JsepRequest,
-        now: Instant,
     ) -> Result<Sdp, ApiError> {
         let known = self.connections.get(&handle);
         let update = known.is_some_and(Connection::is_established);
@@ -60,7 +57,7 @@ impl Negotiation {
             .filter(|(_, former)| **former != transport.credentials)
             .map(|(peer, _)| peer);
         let restart = restart.map(|peer| self.credentials(peer));
-        let connection = self.connection(handle, now)?;
+        let connection = self.connection(handle)?;
         let all_candidates = !jsep.trickle || transport.end_of_candidates;
         connection.note(sdp, jsep);
         let offer = RemoteOffer { sdp: sdp.clone(), transport, all_candidates, restart };

@@ -14,7 +14,7 @@ mod run;
 
 use crate::auth::Authority;
 use crate::dispatch::{Core, CoreSettings, Parts, ServerFacts};
-use crate::negotiation::{Negotiation, RingShards};
+use crate::negotiation::{Negotiation, Random, RingShards};
 use crate::transport::{Front, moment};
 use bifrons_core::config::{CommandLine, Configuration, Settings};
 use bifrons_core::plugin::Plugin;
@@ -182,7 +182,7 @@ fn load_plugin(
 }
 
 /// The kernel's random numbers.
-fn unpredictable() -> Result<Box<dyn FnMut(&mut [u8])>, Refusal> {
+fn unpredictable() -> Result<Box<Random>, Refusal> {
     let source = SystemRandom::new();
     source.fill(&mut [0; 8]).map_err(|_| "the system gives no random numbers".to_owned())?;
     // It answered once; it does not stop answering while the system runs.

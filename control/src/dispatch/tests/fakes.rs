@@ -249,7 +249,7 @@ impl Negotiator for FakeNegotiator {
 
     fn plan(&mut self, _: Plan) {}
 
-    fn describe(&self, _: HandleKey) -> Value {
+    fn describe(&mut self, _: HandleKey) -> Value {
         json!({})
     }
 }

@@ -1,0 +1,143 @@
+//! What shards say, and how PeerConnections end.
+
+use super::*;
+use bifrons_core::media::{DownReason, Fact, MediaKind};
+use bifrons_core::srtp::SrtpProfile;
+
+fn up(peer: PeerId) -> ShardEvent {
+    ShardEvent::Up { peer, profile: SrtpProfile::PREFERENCE[0] }
+}
+
+fn is_close(sent: &[(u8, ShardCommand)], of: PeerId) -> bool {
+    matches!(sent, [(shard, ShardCommand::Close { peer })] if *peer == of && *shard == of.shard)
+}
+
+#[test]
+fn a_peer_comes_up_and_its_facts_find_the_handle() {
+    let mut bench = Bench::new(2);
+    bench.connect(ADA, CHROMIUM);
+    let peer = bench.peer(ADA);
+    assert!(!bench.negotiation.is_up(ADA));
+    assert_eq!(bench.say(up(peer)), [(ADA, PeerEvent::Up(peer))]);
+    assert!(bench.negotiation.is_up(ADA));
+    let fact = Fact::Receiving { mindex: 1, substream: None, receiving: true };
+    assert_eq!(bench.say(ShardEvent::Fact { peer, fact }), [(ADA, PeerEvent::Fact(fact))]);
+    // Of a former tenant of the slot nobody hears.
+    let stale = PeerId { generation: peer.generation.wrapping_sub(1), ..peer };
+    assert!(bench.say(ShardEvent::Fact { peer: stale, fact }).is_empty());
+    assert!(bench.say(up(stale)).is_empty());
+}
+
+#[test]
+fn a_peer_that_ends_by_itself_is_closed_and_reported_once() {
+    let mut bench = Bench::new(1);
+    bench.connect(ADA, CHROMIUM);
+    let peer = bench.peer(ADA);
+    bench.say(up(peer));
+    bench.sent();
+    let reason = DownReason::DtlsAlert;
+    assert_eq!(bench.say(ShardEvent::Down { peer, reason }), [(ADA, PeerEvent::Down(reason))]);
+    assert!(is_close(&bench.sent(), peer));
+    assert!(!bench.negotiation.has_pc(ADA) && bench.negotiation.peer(ADA).is_none());
+    assert!(bench.say(ShardEvent::Down { peer, reason }).is_empty());
+    assert!(!bench.negotiation.hangup(ADA, DownReason::JanusApi), "there is nothing left");
+}
+
+#[test]
+fn webrtc_43_after_a_hangup_the_handle_negotiates_anew() {
+    let mut bench = Bench::new(1);
+    bench.connect(ADA, CHROMIUM);
+    let first = bench.peer(ADA);
+    bench.sent();
+    assert!(bench.negotiation.hangup(ADA, DownReason::JanusApi));
+    assert!(is_close(&bench.sent(), first) && bench.events().is_empty());
+    // At once, though the shard has not yet put the former one away.
+    let offer = bench.offer(ADA, CHROMIUM);
+    assert!(!offer.update);
+    bench.answer(ADA, &offer);
+    let second = bench.setup().peer;
+    assert_ne!(second.slot, first.slot);
+    bench.say(ShardEvent::Closed { peer: first });
+    bench.connect(BOB, CHROMIUM);
+    let third = bench.peer(BOB);
+    assert_eq!((third.slot, third.generation), (first.slot, first.generation + 1));
+}
+
+#[test]
+fn an_offer_that_is_never_answered_costs_the_shard_nothing() {
+    let mut bench = Bench::new(1);
+    bench.offer(ADA, CHROMIUM);
+    let peer = bench.peer(ADA);
+    assert!(bench.negotiation.hangup(ADA, DownReason::JanusApi));
+    assert!(bench.sent().is_empty());
+    bench.offer(BOB, CHROMIUM);
+    assert_eq!(bench.peer(BOB).slot, peer.slot, "the slot is free at once");
+}
+
+#[test]
+fn a_dead_shard_takes_its_own_peers_only() {
+    let mut bench = Bench::new(2);
+    bench.connect(ADA, CHROMIUM);
+    bench.connect(BOB, CHROMIUM);
+    let (ada, bob) = (bench.peer(ADA), bench.peer(BOB));
+    assert_ne!(ada.shard, bob.shard, "strangers are spread");
+    let died = ShardEvent::Stopped { shard: ada.shard, failure: Some("panicked".into()) };
+    assert_eq!(bench.say(died), [(ADA, PeerEvent::Down(DownReason::ShardFailed))]);
+    assert!(bench.negotiation.has_pc(BOB) && !bench.negotiation.has_pc(ADA));
+    bench.connect(ADA, CHROMIUM);
+    assert_eq!(bench.peer(ADA).shard, bob.shard, "the living one takes over");
+}
+
+#[test]
+fn without_a_living_shard_an_offer_is_refused() {
+    let mut bench = Bench::new(1);
+    bench.say(ShardEvent::Stopped { shard: 0, failure: Some("panicked".into()) });
+    let offer = bench.remote(ADA, json!({ "type": "offer", "sdp": CHROMIUM }));
+    assert_eq!(refused(offer), "490 Error setting ICE locally");
+}
+
+#[test]
+fn handles_of_a_session_share_a_shard() {
+    let mut bench = Bench::new(4);
+    let cleo = HandleKey(3);
+    bench.negotiation.attached(cleo, 100);
+    for handle in [ADA, BOB, cleo] {
+        bench.connect(handle, CHROMIUM);
+    }
+    assert_eq!(bench.peer(ADA).shard, bench.peer(cleo).shard);
+    assert_ne!(bench.peer(ADA).shard, bench.peer(BOB).shard);
+    assert_eq!(bench.negotiation.load().iter().sum::<usize>(), 3);
+}
+
+#[test]
+fn a_forgotten_handle_leaves_no_trace() {
+    let mut bench = Bench::with(1, |settings| settings.full_trickle = true);
+    bench.connect(ADA, CHROMIUM);
+    bench.negotiation.forget(ADA);
+    assert!(bench.events().is_empty(), "its candidates are nobody's now");
+    assert!(!bench.negotiation.has_pc(ADA));
+}
+
+#[test]
+fn an_operator_sees_statistics_and_no_passwords() {
+    use bifrons_core::media::{LineStatistics, PeerStatistics, QueryTicket};
+    let mut bench = Bench::new(1);
+    let answer = bench.connect(ADA, CHROMIUM);
+    let peer = bench.peer(ADA);
+    bench.sent();
+    assert_eq!(bench.negotiation.describe(ADA)["stats"], Value::Null);
+    let ShardCommand::Query { ticket, .. } = bench.only() else { panic!("a question") };
+    let line = LineStatistics { mindex: 1, kind: Some(MediaKind::Video), ..Default::default() };
+    let statistics = PeerStatistics { rtt_ms: 30, lines: vec![line], ..Default::default() };
+    let statistics = Some(Box::new(statistics));
+    bench.say(ShardEvent::Statistics { ticket, statistics: statistics.clone() });
+    let shown = bench.negotiation.describe(ADA);
+    assert_eq!(shown["stats"]["rtt"], 30);
+    let text = shown.to_string();
+    assert!(text.contains("a=ice-pwd:***"));
+    assert!(!text.contains(answer.media[0].value("ice-pwd").expect("a password")));
+    // Late statistics of a former tenant are not this one's.
+    let stale = PeerId { generation: peer.generation + 1, ..peer };
+    bench.say(ShardEvent::Statistics { ticket: QueryTicket(stale.to_bits()), statistics: None });
+    assert_eq!(bench.negotiation.describe(ADA)["stats"]["rtt"], 30);
+}
