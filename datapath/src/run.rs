@@ -37,7 +37,8 @@ pub struct Ports {
 }
 
 impl Ports {
-    fn idle(&self) -> bool {
+    /// Whether nothing waits in any of them.
+    pub fn idle(&self) -> bool {
         self.commands.is_empty()
             && self.from_lane.is_empty()
             && self
@@ -54,30 +55,39 @@ impl Ports {
 /// When the engine has become useless; the shard's peers are lost then.
 pub fn run(shard: &mut Shard, engine: &mut dyn Engine, ports: &mut Ports) -> io::Result<()> {
     while !shard.has_stopped() || shard.has_backlog() {
-        turn(shard, engine, ports)?;
+        turn(shard, engine, ports, Instant::now)?;
     }
     Ok(())
 }
 
-fn turn(shard: &mut Shard, engine: &mut dyn Engine, ports: &mut Ports) -> io::Result<()> {
+/// One turn, by the time that `clock` shows: the system's, or a simulation's.
+///
+/// # Errors
+/// As [`run`].
+pub fn turn(
+    shard: &mut Shard,
+    engine: &mut dyn Engine,
+    ports: &mut Ports,
+    clock: impl Fn() -> Instant,
+) -> io::Result<()> {
     let wait = if shard.has_backlog() {
         // A full ring empties at its reader's pace; look again soon.
         Some(Duration::from_millis(1))
     } else {
-        shard.sleep(Instant::now())
+        shard.sleep(clock())
     };
     let sleeps = wait != Some(Duration::ZERO) && ports.bell.may_sleep(|| ports.idle());
     let wait = if sleeps { wait } else { Some(Duration::ZERO) };
     let mut begun = false;
     engine.turn(wait, BUDGET, &mut |datagram| {
         if !std::mem::replace(&mut begun, true) {
-            shard.begin(Instant::now());
+            shard.begin(clock());
         }
         shard.receive(datagram);
     })?;
     ports.bell.awake();
     if !begun {
-        shard.begin(Instant::now());
+        shard.begin(clock());
     }
     take_messages(shard, ports);
     shard.tick();

@@ -4,7 +4,7 @@
 use crate::cores::{self, Core};
 use crate::dtls_openssl::DtlsContext;
 use crate::engine::{EngineChoice, EngineKind, EngineOptions, open_engine};
-use crate::handoff::{self, Neighbour};
+use crate::handoff;
 use crate::handshake::{FromLane, LaneLimits, LanePort, LaneThread, ToLane};
 use crate::queue::{Doorbell, Rx, Tx, link};
 use crate::run::{Ports, run};
@@ -79,7 +79,7 @@ impl Datapath {
         let capabilities = UdpCapabilities::probe();
         let bell = Doorbell::new()?;
         let bells = (0..shards).map(|_| Doorbell::new()).collect::<io::Result<Vec<_>>>()?;
-        let mut neighbours = link_shards(&bells);
+        let mut neighbours = handoff::link_shards(&bells);
         let (lane, lane_ports) = start_lane(dtls, &bells)?;
         let mut started = Vec::with_capacity(shards);
         for (index, (shard_bell, lane_port)) in bells.iter().zip(lane_ports).enumerate() {
@@ -203,38 +203,4 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("panicked: {}", text.unwrap_or("no message"))
-}
-
-/// The rings between every two shards; `[a][b]` are a's ends of the rings it shares with b.
-fn link_shards(bells: &[Doorbell]) -> Vec<Vec<Option<Neighbour>>> {
-    let count = bells.len();
-    let mut all: Vec<Vec<Option<Neighbour>>> =
-        (0..count).map(|_| (0..count).map(|_| None).collect()).collect();
-    for a in 0..count {
-        for b in a + 1..count {
-            let (packets_ab, packets_b) = link(handoff::PACKETS, &bells[b]);
-            let (packets_ba, packets_a) = link(handoff::PACKETS, &bells[a]);
-            let (empties_ab, empties_b) = link(handoff::PACKETS, &bells[b]);
-            let (empties_ba, empties_a) = link(handoff::PACKETS, &bells[a]);
-            let (feedback_ab, feedback_b) = link(handoff::FEEDBACK, &bells[b]);
-            let (feedback_ba, feedback_a) = link(handoff::FEEDBACK, &bells[a]);
-            all[a][b] = Some(Neighbour {
-                packets_out: packets_ab,
-                packets_in: packets_a,
-                empties_in: empties_a,
-                empties_out: empties_ab,
-                feedback_out: feedback_ab,
-                feedback_in: feedback_a,
-            });
-            all[b][a] = Some(Neighbour {
-                packets_out: packets_ba,
-                packets_in: packets_b,
-                empties_in: empties_b,
-                empties_out: empties_ba,
-                feedback_out: feedback_ba,
-                feedback_in: feedback_b,
-            });
-        }
-    }
-    all
 }

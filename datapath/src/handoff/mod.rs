@@ -5,7 +5,7 @@
 //! what is known about them. Packets may be dropped when the other shard is behind (counted);
 //! feedback is merged at its end and may be dropped too, since it repeats itself.
 
-use crate::queue::{Rx, Tx};
+use crate::queue::{Doorbell, Rx, Tx, link};
 use crate::retransmit::{Meta, SLOT_BYTES};
 use bifrons_core::media::SourceId;
 
@@ -46,4 +46,38 @@ pub struct Neighbour {
     pub feedback_out: Tx<Feedback>,
     /// Feedback from it.
     pub feedback_in: Rx<Feedback>,
+}
+
+/// The rings between every two shards; `[a][b]` are a's ends of the rings it shares with b.
+pub fn link_shards(bells: &[Doorbell]) -> Vec<Vec<Option<Neighbour>>> {
+    let count = bells.len();
+    let mut all: Vec<Vec<Option<Neighbour>>> =
+        (0..count).map(|_| (0..count).map(|_| None).collect()).collect();
+    for a in 0..count {
+        for b in a + 1..count {
+            let (packets_ab, packets_b) = link(PACKETS, &bells[b]);
+            let (packets_ba, packets_a) = link(PACKETS, &bells[a]);
+            let (empties_ab, empties_b) = link(PACKETS, &bells[b]);
+            let (empties_ba, empties_a) = link(PACKETS, &bells[a]);
+            let (feedback_ab, feedback_b) = link(FEEDBACK, &bells[b]);
+            let (feedback_ba, feedback_a) = link(FEEDBACK, &bells[a]);
+            all[a][b] = Some(Neighbour {
+                packets_out: packets_ab,
+                packets_in: packets_a,
+                empties_in: empties_a,
+                empties_out: empties_ab,
+                feedback_out: feedback_ab,
+                feedback_in: feedback_a,
+            });
+            all[b][a] = Some(Neighbour {
+                packets_out: packets_ba,
+                packets_in: packets_b,
+                empties_in: empties_b,
+                empties_out: empties_ba,
+                feedback_out: feedback_ba,
+                feedback_in: feedback_b,
+            });
+        }
+    }
+    all
 }

@@ -81,6 +81,8 @@ pub struct Shard {
     /// Feedback for other shards, made in this turn.
     pub(crate) feedback: Vec<(u8, Feedback)>,
     counters: ShardCounters,
+    /// Datagrams the engine could not get rid of.
+    unsent: u64,
     stopping: bool,
 }
 
@@ -104,6 +106,7 @@ impl Shard {
             empties: Vec::new(),
             feedback: Vec::new(),
             counters: ShardCounters::default(),
+            unsent: 0,
             stopping: false,
         }
     }
@@ -115,7 +118,8 @@ impl Shard {
 
     /// Its counters now.
     pub fn counters(&self) -> ShardCounters {
-        ShardCounters { peers: self.peers.len(), ..self.counters }
+        let shed = self.counters.shed + self.unsent + self.outbox.refused();
+        ShardCounters { peers: self.peers.len(), shed, ..self.counters }
     }
 
     /// Whether it was told to stop and every peer is gone.

@@ -128,6 +128,8 @@ impl Shard {
         let mut switched = false;
         for place in &source.sinks {
             let Some(peer) = self.peers.at_mut(place.slot) else { continue };
+            // Before it is up a peer gets nothing (webrtc-behaviour §8).
+            let ready = peer.keys.is_some();
             let Some(sink) = peer.line_mut(place.mindex).and_then(|line| line.sink.as_mut()) else {
                 continue;
             };
@@ -137,7 +139,7 @@ impl Shard {
                 }
                 switched = true;
             }
-            if muted || !sink.choose(&meta) {
+            if muted || !ready || !sink.choose(&meta) {
                 continue;
             }
             let departing = Departing::First { mindex: place.mindex, source: key, packet };

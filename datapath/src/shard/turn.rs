@@ -37,7 +37,11 @@ impl Shard {
         }
         departing.clear();
         self.departing = departing;
-        engine.flush()
+        engine.flush()?;
+        let counted = engine.counters();
+        self.counters.sent = counted.datagrams_out;
+        self.unsent = counted.shed + counted.refused;
+        Ok(())
     }
 
     fn send_outbox(&mut self, engine: &mut dyn Engine) -> io::Result<()> {

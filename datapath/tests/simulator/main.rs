@@ -1,0 +1,15 @@
+//! The simulator: shards, network, clients and control in one process on virtual time.
+//!
+//! Real shards with their real rings and handshake lanes are turned inline; real PeerConnections
+//! of another implementation (str0m) are on the other side of a network that loses, delays,
+//! reorders and repeats as a seed says. Every scenario is watched for packets sealed twice.
+
+mod client;
+mod engine;
+mod flow;
+mod forwarding;
+mod net;
+mod rng;
+mod seal;
+mod spec;
+mod world;

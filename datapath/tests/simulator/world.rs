@@ -1,0 +1,495 @@
+//! Everything in one process on virtual time: shards with their real turns, rings and handshake
+//! lanes, the network, the clients, and a stand-in for control.
+//!
+//! The network, the schedule and all of ours come from the seed. str0m draws its own ICE and DTLS
+//! randomness, so a seed fixes the course of events but not every byte.
+
+use super::client::Client;
+use super::engine::VirtualEngine;
+use super::net::{Datagram, Net};
+use super::rng::Rng;
+use super::seal::SealWatch;
+use super::spec::{Spec, line};
+use bifrons_core::dtls::Role;
+use bifrons_core::ice::{CREDENTIAL_RANDOM, Credentials};
+use bifrons_core::media::{
+    DownReason, Fact, LineId, PeerId, PeerSetup, PeerStatistics, PeerUpdate, Plan, QueryTicket,
+    Route, ShardCommand, ShardCounters, ShardEvent, SinkId, SourceId, Transport,
+};
+use bifrons_datapath::dtls_openssl::{Certificate, DtlsContext, DtlsSettings, KeyKind};
+use bifrons_datapath::handoff;
+use bifrons_datapath::handshake::{FromLane, Lane, LaneLimits, Outbox, ToLane};
+use bifrons_datapath::queue::{Doorbell, Rx, Tx, link};
+use bifrons_datapath::run::{Ports, turn};
+use bifrons_datapath::shard::{Clock, Shard, ShardConfig};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// 2026-01-01 in microseconds, on every simulated wall clock.
+const WALL_US: u64 = 1_767_225_600_000_000;
+
+/// Turns one instant may take before it counts as spinning.
+const TURNS_AT_ONCE: usize = 2_000;
+
+/// One shard with what surrounds it.
+pub(crate) struct Node {
+    pub(crate) shard: Shard,
+    pub(crate) engine: VirtualEngine,
+    pub(crate) address: SocketAddr,
+    ports: Ports,
+    commands: Tx<ShardCommand>,
+    waiting: VecDeque<ShardCommand>,
+    events: Rx<ShardEvent>,
+    lane: Lane,
+    lane_out: Outbox,
+    to_lane: Rx<ToLane>,
+    from_lane: Tx<FromLane>,
+    next_slot: u32,
+    pub(crate) turns: u64,
+}
+
+/// See the module.
+pub(crate) struct World {
+    start: Instant,
+    pub(crate) now_us: u64,
+    pub(crate) rng: Rng,
+    pub(crate) net: Net,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) clients: Vec<Client>,
+    /// The peer that serves each client.
+    pub(crate) peers: Vec<PeerId>,
+    credentials: Vec<Credentials>,
+    /// What shards told control, and when control heard it.
+    pub(crate) events: Vec<(u64, ShardEvent)>,
+    /// Until when control neither hears nor says anything.
+    pub(crate) stalled_until_us: u64,
+    /// Whether control closes what is down, as it does.
+    pub(crate) closes_down_peers: bool,
+    pub(crate) seals: SealWatch,
+    exports: Vec<(SourceId, u8)>,
+    context: DtlsContext,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, shards: usize) -> Self {
+        Self::with_config(seed, shards, |_| {})
+    }
+
+    pub(crate) fn with_config(seed: u64, shards: usize, change: impl Fn(&mut ShardConfig)) -> Self {
+        let start = Instant::now();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let certificate = Certificate::self_signed(KeyKind::EcP256, since.as_secs() as i64);
+        let certificate = certificate.expect("a certificate");
+        let context = DtlsContext::new(&certificate, &DtlsSettings::default()).expect("OpenSSL");
+        let bells: Vec<_> = (0..shards).map(|_| Doorbell::new().expect("an eventfd")).collect();
+        let neighbours = handoff::link_shards(&bells);
+        let nodes = bells.iter().zip(neighbours).enumerate().map(|(index, (bell, neighbours))| {
+            let mut config = config(index, seed);
+            change(&mut config);
+            node(config, start, bell, neighbours, &context)
+        });
+        World {
+            start,
+            now_us: 0,
+            rng: Rng::new(seed),
+            net: Net::new(seed),
+            nodes: nodes.collect(),
+            clients: Vec::new(),
+            peers: Vec::new(),
+            credentials: Vec::new(),
+            events: Vec::new(),
+            stalled_until_us: 0,
+            closes_down_peers: true,
+            seals: SealWatch::default(),
+            exports: Vec::new(),
+            context,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.start + Duration::from_micros(self.now_us)
+    }
+
+    /// A client arrives with an offer of these lines; the answer is back at once.
+    pub(crate) fn join(&mut self, shard: usize, specs: &[Spec]) -> usize {
+        let client = self.arrive(specs);
+        self.open(client, shard, specs);
+        client
+    }
+
+    /// A client that nobody has answered yet.
+    pub(crate) fn arrive(&mut self, specs: &[Spec]) -> usize {
+        let index = self.clients.len();
+        self.clients.push(Client::new(index, self.start, specs, self.now_us));
+        index
+    }
+
+    /// Gives a client its peer.
+    pub(crate) fn open(&mut self, client: usize, shard: usize, specs: &[Spec]) {
+        let node = &mut self.nodes[shard];
+        let peer = PeerId { shard: shard as u8, slot: node.next_slot, generation: 1 };
+        node.next_slot += 1;
+        let local = Credentials::generate(peer, &self.rng.bytes::<CREDENTIAL_RANDOM>());
+        let them = &mut self.clients[client];
+        them.answer(node.address, &local, self.context.fingerprint());
+        let lines = specs.iter().enumerate();
+        let setup = PeerSetup {
+            peer,
+            transport: Transport {
+                local: local.clone(),
+                remote: Some(them.credentials()),
+                controlling: false,
+                candidates: vec![them.candidate()],
+                end_of_candidates: true,
+                dtls_role: Some(Role::Server),
+                fingerprint: Some(them.fingerprint()),
+            },
+            lines: lines.map(|(mindex, &spec)| line(client, mindex as u16, spec)).collect(),
+        };
+        assert_eq!(self.peers.len(), client, "clients are opened in order");
+        self.peers.push(peer);
+        self.credentials.push(local);
+        self.command(shard, ShardCommand::Open(Box::new(setup)));
+    }
+
+    pub(crate) fn command(&mut self, shard: usize, command: ShardCommand) {
+        self.nodes[shard].waiting.push_back(command);
+    }
+
+    pub(crate) fn line(&self, client: usize, mindex: u16) -> LineId {
+        self.peers[client].line(mindex)
+    }
+
+    pub(crate) fn source(&self, client: usize, mindex: u16) -> SourceId {
+        SourceId::Line(self.line(client, mindex))
+    }
+
+    /// A line of one client to a line of another, as control does it: the source's shard is told
+    /// once per shard that has sinks.
+    pub(crate) fn route(&mut self, from: (usize, u16), to: (usize, u16)) {
+        self.route_with(from, to, Route::default());
+    }
+
+    pub(crate) fn route_with(&mut self, from: (usize, u16), to: (usize, u16), route: Route) {
+        let (source, sink) = (self.source(from.0, from.1), SinkId::Line(self.line(to.0, to.1)));
+        let (home, shard) = (source.shard(), sink.shard());
+        if home != shard && !self.exports.contains(&(source, shard)) {
+            self.exports.push((source, shard));
+            self.command(home.into(), ShardCommand::Export { source, shard, on: true });
+        }
+        self.command(shard.into(), ShardCommand::Plan(Plan::Route { source, sink, route }));
+    }
+
+    /// Renegotiates a client's lines.
+    pub(crate) fn renegotiate(&mut self, client: usize, specs: &[(u16, Spec)]) {
+        let lines = specs.iter().map(|&(mindex, spec)| line(client, mindex, spec)).collect();
+        let update = PeerUpdate { lines: Some(lines), ..PeerUpdate::default() };
+        self.update(client, update);
+    }
+
+    pub(crate) fn update(&mut self, client: usize, update: PeerUpdate) {
+        let peer = self.peers[client];
+        self.command(peer.shard.into(), ShardCommand::Update { peer, update: Box::new(update) });
+    }
+
+    /// An ICE restart asked for by the client.
+    pub(crate) fn restart_ice(&mut self, client: usize) {
+        let peer = self.peers[client];
+        let local = Credentials::generate(peer, &self.rng.bytes::<CREDENTIAL_RANDOM>());
+        let server = self.nodes[usize::from(peer.shard)].address;
+        let remote = self.clients[client].restart(server, &local);
+        self.credentials[client] = local.clone();
+        let candidates = vec![self.clients[client].candidate()];
+        self.update(
+            client,
+            PeerUpdate {
+                local: Some(local),
+                remote: Some(remote),
+                candidates,
+                end_of_candidates: true,
+                ..PeerUpdate::default()
+            },
+        );
+    }
+
+    pub(crate) fn close(&mut self, client: usize) {
+        let peer = self.peers[client];
+        self.command(peer.shard.into(), ShardCommand::Close { peer });
+    }
+
+    /// A peer's statistics now; a little time passes until they are there.
+    pub(crate) fn statistics(&mut self, client: usize) -> PeerStatistics {
+        let peer = self.peers[client];
+        let ticket = QueryTicket(self.rng.next());
+        self.command(peer.shard.into(), ShardCommand::Query { ticket, peer });
+        self.run_for(Duration::from_micros(10));
+        let answer = self.events.iter().find_map(|(_, event)| match event {
+            ShardEvent::Statistics { ticket: have, statistics } if *have == ticket => {
+                Some(statistics.clone())
+            }
+            _ => None,
+        });
+        *answer.expect("an answer").expect("a live peer")
+    }
+
+    pub(crate) fn counters(&self) -> ShardCounters {
+        let each = self.nodes.iter().map(|node| node.shard.counters());
+        each.fold(ShardCounters::default(), ShardCounters::plus)
+    }
+
+    /// What was told about a client's peer.
+    pub(crate) fn facts(&self, client: usize) -> Vec<(u64, Fact)> {
+        let all = self.events.iter().filter_map(|(at_us, event)| match event {
+            ShardEvent::Fact { peer, fact } if *peer == self.peers[client] => Some((*at_us, *fact)),
+            _ => None,
+        });
+        all.collect()
+    }
+
+    pub(crate) fn up_us(&self, client: usize) -> Option<u64> {
+        self.events.iter().find_map(|(at_us, event)| {
+            matches!(event, ShardEvent::Up { peer, .. } if *peer == self.peers[client])
+                .then_some(*at_us)
+        })
+    }
+
+    pub(crate) fn down(&self, client: usize) -> Option<(u64, DownReason)> {
+        self.events.iter().find_map(|(at_us, event)| match event {
+            ShardEvent::Down { peer, reason } if *peer == self.peers[client] => {
+                Some((*at_us, *reason))
+            }
+            _ => None,
+        })
+    }
+
+    pub(crate) fn closed_us(&self, client: usize) -> Option<u64> {
+        self.events.iter().find_map(|(at_us, event)| {
+            matches!(event, ShardEvent::Closed { peer } if *peer == self.peers[client])
+                .then_some(*at_us)
+        })
+    }
+
+    /// Datagrams from anywhere, straight into a shard's socket.
+    pub(crate) fn inject(&mut self, shard: usize, from: SocketAddr, bytes: Vec<u8>) {
+        self.nodes[shard].engine.inbox.push_back((0, from, bytes));
+    }
+
+    /// Lets virtual time pass.
+    pub(crate) fn run_for(&mut self, time: Duration) {
+        let end_us = self.now_us + time.as_micros() as u64;
+        self.settle();
+        while let Some(next_us) = self.next_us().filter(|&at| at <= end_us) {
+            self.now_us = next_us.max(self.now_us);
+            self.settle();
+        }
+        self.now_us = end_us;
+        self.settle();
+    }
+
+    /// Runs until every client is connected.
+    ///
+    /// # Panics
+    /// When that takes more than 15 s.
+    pub(crate) fn connect(&mut self) {
+        for _ in 0..300 {
+            self.run_for(Duration::from_millis(50));
+            if (0..self.peers.len()).all(|client| self.up_us(client).is_some())
+                && self.clients.iter().all(|client| client.connected_us.is_some())
+            {
+                return;
+            }
+        }
+        panic!("not connected after 15 s: {:?}", self.events);
+    }
+
+    fn next_us(&self) -> Option<u64> {
+        let since = |at: Instant| {
+            let ns = at.saturating_duration_since(self.start).as_nanos();
+            ns.div_ceil(1000) as u64
+        };
+        let clients = self.clients.iter().flat_map(|client| {
+            [client.due.map(since), client.next_frame_us()].into_iter().flatten()
+        });
+        let nodes = self.nodes.iter().flat_map(|node| {
+            let sleep = node.shard.sleep(self.now()).map(|s| self.now_us + s.as_micros() as u64);
+            [sleep, node.lane.next_deadline().map(since)].into_iter().flatten()
+        });
+        let resumes = (self.stalled_until_us > self.now_us).then_some(self.stalled_until_us);
+        clients.chain(nodes).chain(self.net.next_us()).chain(resumes).min()
+    }
+
+    /// Everything that can happen at this instant happens.
+    fn settle(&mut self) {
+        let mut turns = 0;
+        loop {
+            let mut busy = self.deliver();
+            busy |= self.run_clients();
+            busy |= self.run_control();
+            for node in 0..self.nodes.len() {
+                busy |= self.run_node(node);
+            }
+            if !busy {
+                return;
+            }
+            turns += 1;
+            assert!(turns < TURNS_AT_ONCE, "something spins at {} us", self.now_us);
+        }
+    }
+
+    fn deliver(&mut self) -> bool {
+        let now = self.now();
+        let mut any = false;
+        while let Some(datagram) = self.net.arrived(self.now_us) {
+            any = true;
+            if let Some(node) = self.nodes.iter_mut().find(|node| node.address == datagram.to) {
+                node.engine.inbox.push_back((0, datagram.from, datagram.bytes));
+            } else if let Some(client) =
+                self.clients.iter_mut().find(|client| client.address == datagram.to)
+            {
+                for answer in client.receive(now, self.now_us, &datagram) {
+                    self.net.send(self.now_us, true, answer);
+                }
+            }
+        }
+        any
+    }
+
+    fn run_clients(&mut self) -> bool {
+        let now = self.now();
+        let mut any = false;
+        for client in &mut self.clients {
+            let due = client.due.is_some_and(|at| at <= now)
+                || client.next_frame_us().is_some_and(|at| at <= self.now_us);
+            if client.died_us.is_some() || !due {
+                continue;
+            }
+            let sent = client.poll(now, self.now_us);
+            any |= !sent.is_empty();
+            for datagram in sent {
+                self.net.send(self.now_us, true, datagram);
+            }
+        }
+        any
+    }
+
+    fn run_control(&mut self) -> bool {
+        if self.stalled_until_us > self.now_us {
+            return false;
+        }
+        let mut any = false;
+        for index in 0..self.nodes.len() {
+            while let Some(command) = self.nodes[index].waiting.pop_front() {
+                any = true;
+                assert!(self.nodes[index].commands.push(command).is_ok(), "commands overflow");
+            }
+            while let Some(event) = self.nodes[index].events.pop() {
+                any = true;
+                if let (ShardEvent::Down { peer, .. }, true) = (&event, self.closes_down_peers) {
+                    let close = ShardCommand::Close { peer: *peer };
+                    self.nodes[index].waiting.push_back(close);
+                }
+                self.events.push((self.now_us, event));
+            }
+        }
+        any
+    }
+
+    fn run_node(&mut self, index: usize) -> bool {
+        let now = self.now();
+        let node = &mut self.nodes[index];
+        let due = node.shard.sleep(now).is_some_and(|sleep| sleep.is_zero());
+        let mut any = !node.engine.inbox.is_empty() || !node.ports.idle() || due;
+        if any {
+            node.turns += 1;
+            turn(&mut node.shard, &mut node.engine, &mut node.ports, || now).expect("a turn");
+        }
+        any |= node.run_lane(now);
+        let sent = std::mem::take(&mut node.engine.sent);
+        let from = node.address;
+        for (socket, to, bytes) in sent {
+            assert_eq!(socket, 0, "a shard here has one socket");
+            if let Some(client) = self.clients.iter().position(|client| client.address == to) {
+                self.seals.sent(client, &bytes);
+            }
+            self.net.send(self.now_us, false, Datagram { from, to, bytes });
+        }
+        any
+    }
+}
+
+impl Node {
+    fn run_lane(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(message) = self.to_lane.pop() {
+            any = true;
+            self.lane.handle(now, message, &mut self.lane_out);
+        }
+        if self.lane.next_deadline().is_some_and(|at| at <= now) {
+            any = true;
+            self.lane.tick(now, &mut self.lane_out);
+        }
+        while let Some(message) = self.lane_out.pop() {
+            any = true;
+            if let Err(back) = self.from_lane.push(message) {
+                self.lane_out.put_back(back);
+                break;
+            }
+        }
+        any
+    }
+}
+
+fn config(index: usize, seed: u64) -> ShardConfig {
+    let address = SocketAddr::from(([10, 0, 0, 1], 9000 + index as u16));
+    ShardConfig {
+        id: index as u8,
+        sockets: vec![address],
+        ice_lite: false,
+        hangup_on_failed: false,
+        consent_freshness: false,
+        min_nack_queue: Duration::from_millis(200),
+        twcc_period: Duration::from_millis(200),
+        no_media: Duration::from_secs(1),
+        slow_link_losses: 0,
+        secret: seed.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1,
+    }
+}
+
+fn node(
+    config: ShardConfig,
+    start: Instant,
+    bell: &Doorbell,
+    neighbours: Vec<Option<handoff::Neighbour>>,
+    context: &DtlsContext,
+) -> Node {
+    let (commands, commands_in) = link(4096, bell);
+    let (events_out, events) = link(4096, bell);
+    let (to_lane_out, to_lane) = link(2048, bell);
+    let (from_lane, from_lane_in) = link(2048, bell);
+    let lane = Lane::new(context.clone(), LaneLimits::default());
+    let clock = Clock::new(start, WALL_US);
+    let ports = Ports {
+        commands: commands_in,
+        events: events_out,
+        to_lane: to_lane_out,
+        from_lane: from_lane_in,
+        neighbours,
+        bell: bell.clone(),
+    };
+    Node {
+        address: config.sockets[0],
+        shard: Shard::new(config, clock, clock.at(start)),
+        engine: VirtualEngine::new(),
+        ports,
+        commands,
+        waiting: VecDeque::new(),
+        events,
+        lane_out: lane.outbox(),
+        lane,
+        to_lane,
+        from_lane,
+        next_slot: 0,
+        turns: 0,
+    }
+}
