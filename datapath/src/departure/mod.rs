@@ -184,6 +184,10 @@ fn first(
     (key, packet): (SourceKey, u64),
     now: Now,
 ) -> Outcome {
+    if sink.source != Some(key) {
+        // The sink changed over after the packet was queued: it has no number in the new run.
+        return Outcome::Nothing;
+    }
     let Some(source) = sources.get(key) else { return Outcome::Nothing };
     let Some((meta, bytes)) = source.ring().and_then(|ring| ring.get(packet)) else {
         sink.counts.shed += 1;
@@ -200,10 +204,13 @@ fn first(
     if !train.takes(size) {
         return Outcome::Next;
     }
+    if meta.restarts {
+        sink.continuity.switch_source();
+    }
     let Some((seq, timestamp)) = sink.continuity.forward(meta.seq, meta.timestamp, now.us) else {
         return Outcome::Nothing;
     };
-    let Some(index) = index_of(sink, seq) else { return Outcome::Nothing };
+    let Some(index) = sink.unsealed_index(seq) else { return Outcome::Nothing };
     let mut sent = Sent {
         seq,
         index,
@@ -334,12 +341,6 @@ fn restamp(out: &mut [u8], written: &Written, sent: &Sent) {
     if let Some(at) = written.transport_seq.map(usize::from) {
         out[at..at + 2].copy_from_slice(&sent.transport_seq.to_be_bytes());
     }
-}
-
-/// The SRTP index of a sequence number on the sink's media stream (RFC 3711 §3.3.1: the roll-over
-/// counter begins at 0). A number from before the first packet has none.
-fn index_of(sink: &mut Sink, seq: Seq) -> Option<u64> {
-    sink.index.unwrap(seq).0.checked_sub(1 << 16)
 }
 
 fn count(sink: &mut Sink, header: usize, payload: usize, timestamp: u32, now: Now) {

@@ -5,6 +5,7 @@ use crate::retransmit::{History, Meta};
 use bifrons_core::media::{self, Line, MediaKind, Payload, Route, SwitchRule};
 use bifrons_core::rtcp::SenderStats;
 use bifrons_core::rtp::{Continuity, Extension, HeaderWriter, Mid, Seq, SeqUnwrapper, Ssrc};
+use bifrons_core::srtp::ReplayWindow;
 
 /// Packets remembered for video: about 2 s at 250 packets a second.
 const VIDEO_HISTORY: usize = 512;
@@ -46,6 +47,9 @@ pub struct Sink {
     pub continuity: Continuity,
     /// SRTP packet indexes of the media stream on this leg.
     pub index: SeqUnwrapper,
+    /// Which of them were sealed: the last guard of the one-seal rule, whatever numbers a
+    /// publisher made up.
+    pub sealed: ReplayWindow,
     /// What left lately.
     pub history: History,
     /// Packets, bytes and the peer's reports about them.
@@ -88,6 +92,7 @@ impl Sink {
             substream: None,
             continuity: Continuity::new(clock_hz),
             index: SeqUnwrapper::new(),
+            sealed: ReplayWindow::default(),
             history: History::default(),
             stats: SenderStats::new(clock_hz),
             counts: SentCounts::default(),
@@ -97,14 +102,33 @@ impl Sink {
     /// Takes over a renegotiated line; sequence space, history and route go on.
     pub fn renegotiate(&mut self, line: &Line) {
         let Some(send) = line.send.as_ref() else { return };
-        self.ssrc = line.ssrc;
-        self.rtx_ssrc = line.rtx_ssrc;
+        if self.ssrc != line.ssrc {
+            // A new stream on the wire: its roll-over counter begins at 0 (RFC 3711 §3.3.1).
+            self.ssrc = line.ssrc;
+            self.index = SeqUnwrapper::new();
+            self.sealed = ReplayWindow::default();
+            self.history = History::default();
+        }
+        if self.rtx_ssrc != line.rtx_ssrc {
+            self.rtx_ssrc = line.rtx_ssrc;
+            self.rtx_seq = 0;
+        }
         self.payloads.clone_from(&send.payloads);
         self.nack = send.nack;
         self.writer = writer(line, send);
         self.transport_cc =
             line.kind == MediaKind::Video && send.extensions.get(Extension::TransportCc).is_some();
         self.epoch = self.epoch.wrapping_add(1);
+    }
+
+    /// The SRTP index of a sequence number on the media stream (RFC 3711 §3.3.1: the roll-over
+    /// counter begins at 0), which counts as sealed from now on. `None` for a number from before
+    /// the first packet, and for one that was sealed before or may have been.
+    pub fn unsealed_index(&mut self, seq: Seq) -> Option<u64> {
+        let index = self.index.unwrap(seq).0.checked_sub(1 << 16)?;
+        self.sealed.check(index).ok()?;
+        self.sealed.accept(index);
+        Some(index)
     }
 
     /// The history, allotted with the first packet.

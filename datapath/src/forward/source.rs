@@ -45,6 +45,8 @@ pub struct Source {
     pub sinks: Vec<SinkPlace>,
     /// Other shards that want one copy of each packet.
     pub exports: Vec<u8>,
+    /// Whether they have to be told that the source was muted.
+    pub export_resumes: bool,
     /// Standing wishes of the plugin.
     pub policy: SourcePolicy,
     /// Keyframe requests and their limits.
@@ -171,6 +173,7 @@ impl Sources {
             kind,
             sinks: Vec::new(),
             exports: Vec::new(),
+            export_resumes: false,
             policy: SourcePolicy::default(),
             keyframes: Keyframes::default(),
             remb: RembRamp::default(),

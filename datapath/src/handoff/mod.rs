@@ -21,6 +21,8 @@ pub struct Parcel {
     pub source: SourceId,
     /// What is known about it; `len` bytes of `bytes` count.
     pub meta: Meta,
+    /// Whether the source was muted until now: sequence numbers go on without a gap.
+    pub resumes: bool,
     /// The packet.
     pub bytes: [u8; SLOT_BYTES],
 }

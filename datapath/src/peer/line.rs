@@ -25,6 +25,9 @@ pub struct PeerLine {
     pub receive: Option<ReceiveLine>,
     /// What leaves, while we may send.
     pub sink: Option<Sink>,
+    /// What left until we might not send any more. Its numbers are kept: should the line come back
+    /// with the same SSRC, none may be sealed again.
+    parked: Option<Sink>,
 }
 
 impl PeerLine {
@@ -37,21 +40,42 @@ impl PeerLine {
             ssrc: line.ssrc,
             receive: line.receive.as_ref().zip(source).map(|(r, key)| ReceiveLine::new(r, key)),
             sink: Sink::new(line),
+            parked: None,
         }
     }
 
     /// Takes over a renegotiated line; what goes on keeps its state.
     pub fn renegotiate(&mut self, line: &Line, source: Option<SourceKey>) {
         self.mid = Mid::new(line.mid.as_bytes());
+        self.kind = line.kind;
         self.ssrc = line.ssrc;
         match (&mut self.receive, line.receive.as_ref().zip(source)) {
             (Some(have), Some((receive, _))) => have.renegotiate(receive),
             (have, new) => *have = new.map(|(r, key)| ReceiveLine::new(r, key)),
         }
-        match (&mut self.sink, &line.send) {
-            (Some(sink), Some(_)) => sink.renegotiate(line),
-            (sink, _) => *sink = Sink::new(line),
+        if line.send.is_none() {
+            self.parked = self.sink.take().or(self.parked.take());
+            return;
         }
+        let former = self.sink.take().or(self.parked.take());
+        self.sink = match former.filter(|sink| sink.kind == line.kind) {
+            Some(mut sink) => {
+                sink.renegotiate(line);
+                Some(sink)
+            }
+            None => Sink::new(line),
+        };
+    }
+
+    /// The line was rejected: nothing arrives and nothing leaves until it is negotiated again.
+    pub fn retire(&mut self) {
+        self.receive = None;
+        self.parked = self.sink.take().or(self.parked.take());
+    }
+
+    /// Whether it is negotiated in either direction.
+    pub fn is_active(&self) -> bool {
+        self.receive.is_some() || self.sink.is_some()
     }
 }
 
@@ -132,6 +156,7 @@ pub struct Layer {
     pub dropped: u64,
     /// The count of losses at the last report, for slow links.
     pub lost_before: i64,
+    clock_hz: u32,
 }
 
 impl Layer {
@@ -146,11 +171,21 @@ impl Layer {
             keyframe_requests: 0,
             dropped: 0,
             lost_before: 0,
+            clock_hz,
         }
     }
 
-    /// Counts a packet; false if it was taken before.
-    pub fn take(&mut self, meta: &Meta, rtx: bool, nack: bool, now_us: u64) -> bool {
+    /// Counts a packet; false if it was taken before. Another SSRC than before starts the layer
+    /// over, and `meta` tells the sinks so.
+    pub fn take(&mut self, meta: &mut Meta, rtx: bool, nack: bool, now_us: u64) -> bool {
+        if !rtx && self.ssrc.is_some_and(|ssrc| ssrc != meta.ssrc) {
+            meta.restarts = true;
+            self.ssrc = Some(meta.ssrc);
+            self.seen = Seen::default();
+            self.nacks = None;
+            self.stats = ReceiverStats::new(self.clock_hz);
+            self.lost_before = 0;
+        }
         if !self.seen.is_new(meta.seq) {
             self.dropped += 1;
             return false;

@@ -28,6 +28,8 @@ pub struct Meta {
     pub layer: u8,
     /// Whether it begins a keyframe.
     pub keyframe: bool,
+    /// Whether the sender changed its SSRC here: numbers and time begin anew (webrtc-behaviour §5).
+    pub restarts: bool,
     /// When it arrived, on the shard's clock.
     pub arrived_us: u64,
     /// Length of the packet in its slot.

@@ -143,8 +143,10 @@ impl Shard {
             self.drop_source(SourceId::Line(id.line(mindex)));
             self.leave_source(id.slot, mindex);
             if let Some(peer) = self.peers.get_mut(id) {
-                peer.lines.retain(|line| line.mindex != mindex);
                 peer.streams.forget(mindex);
+                if let Some(line) = peer.line_mut(mindex) {
+                    line.retire();
+                }
             }
         }
         for line in lines.iter().filter(|line| line.kind != MediaKind::Data) {

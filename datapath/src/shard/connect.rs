@@ -21,11 +21,10 @@ impl Shard {
             self.ice_event(slot, event);
         }
         let Some(peer) = self.peers.at_mut(slot) else { return };
-        if let Some(at) = peer.agent.poll_timeout() {
-            self.timers.arm(slot, self.clock.us_of(at));
-        }
-        if let Some(at) = peer.failure.poll_timeout() {
-            self.timers.arm(slot, self.clock.us_of(at));
+        let due = [peer.agent.poll_timeout(), peer.failure.poll_timeout()];
+        if let Some(at) = due.into_iter().flatten().min() {
+            // Not before the next turn, or an impatient agent would hold the shard in this one.
+            self.timers.arm(slot, self.clock.us_of(at).max(self.now.us + 1));
         }
     }
 
@@ -186,7 +185,7 @@ impl Shard {
 
     /// Tells control, once, that a peer has ended; control answers with `Close`.
     pub(super) fn bring_down(&mut self, id: PeerId, reason: DownReason) {
-        let Some(peer) = self.peers.get_mut(id) else { return };
+        let Some(peer) = self.peers.get_mut(id).filter(|peer| !peer.closing) else { return };
         if !std::mem::replace(&mut peer.down, true) {
             self.tell(ShardEvent::Down { peer: id, reason });
         }

@@ -146,7 +146,7 @@ impl Shard {
             rtt_ms: peer.reports.rtt_us / 1000,
             profile: peer.keys.as_ref().map(|keys| keys.profile().name()),
             unopened: peer.unopened,
-            lines: peer.lines.iter().map(line_statistics).collect(),
+            lines: peer.lines.iter().filter(|l| l.is_active()).map(line_statistics).collect(),
         })
     }
 }

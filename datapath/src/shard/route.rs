@@ -116,6 +116,7 @@ impl Shard {
         source.policy = policy;
         source.talk.configure(policy.level_packets, policy.level_average);
         let video = source.kind == MediaKind::Video;
+        source.export_resumes |= muted;
         if muted {
             self.pause_sinks(id);
         }
@@ -126,7 +127,7 @@ impl Shard {
     }
 
     /// Tells a muted source's sinks that their sequence numbers will go on without a gap.
-    fn pause_sinks(&mut self, id: SourceId) {
+    pub(super) fn pause_sinks(&mut self, id: SourceId) {
         let Some(source) = self.sources.find(id).and_then(|key| self.sources.get(key)) else {
             return;
         };

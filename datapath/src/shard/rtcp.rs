@@ -130,31 +130,36 @@ impl Shard {
         }
     }
 
-    /// Writes a compound for a peer, seals and queues it.
+    /// Writes a compound for a peer, seals and queues it. False if there was nothing to say, or no
+    /// way to say it yet.
     pub(super) fn send_compound(
         &mut self,
         slot: u32,
         write: impl FnOnce(&mut CompoundWriter<'_>, &mut Peer),
-    ) {
-        let Some(peer) = self.peers.at_mut(slot) else { return };
-        let (Some(Path::Udp { socket, remote }), Some(_)) = (peer.path, &peer.keys) else { return };
+    ) -> bool {
+        let Some(peer) = self.peers.at_mut(slot) else { return false };
+        let (Some(Path::Udp { socket, remote }), Some(_)) = (peer.path, &peer.keys) else {
+            return false;
+        };
         let room = self.outbox.room(ROOM);
         if room.len() < ROOM {
-            return;
+            return false;
         }
         let mut writer = CompoundWriter::new(&mut room[..COMPOUND]);
         write(&mut writer, peer);
         let len = writer.len();
         if len == 0 {
-            return;
+            return false;
         }
-        if let Some(len) = peer.keys.as_mut().and_then(|keys| keys.seal_rtcp(room, len)) {
+        let sealed = peer.keys.as_mut().and_then(|keys| keys.seal_rtcp(room, len));
+        if let Some(len) = sealed {
             self.outbox.send(socket, remote, len);
         }
+        sealed.is_some()
     }
 
     /// Asks the sender of a source for a keyframe: all its substreams (webrtc-behaviour §7).
-    fn send_pli(&mut self, source: SourceId) {
+    fn send_pli(&mut self, source: SourceId) -> bool {
         let SourceId::Line(line) = source;
         self.send_compound(line.peer.slot, |writer, peer| {
             let Some(line) = peer.line_mut(line.mindex) else { return };
@@ -165,7 +170,7 @@ impl Shard {
                 // 12 bytes each, at most three: there is room.
                 let _ = writer.pli(line.ssrc, ssrc);
             }
-        });
+        })
     }
 
     /// Sends the keyframe requests of a peer's sources that are due; returns when the next is.
@@ -182,10 +187,12 @@ impl Shard {
                 source.keyframes.seen_us = Some(now_us);
             }
             let id = source.id;
-            if source.keyframes.take(now_us) {
-                self.send_pli(id);
+            let unsent = source.keyframes.take(now_us) && !self.send_pli(id);
+            let Some(source) = self.sources.get_mut(key) else { continue };
+            if unsent {
+                // Not up, or its SSRC not known yet: asked again a second later.
+                source.keyframes.want();
             }
-            let Some(source) = self.sources.get(key) else { continue };
             let interval = source.keyframes.seen_us.filter(|_| gap_us > 0).map(|s| s + gap_us);
             next = [next, source.keyframes.due_us(), interval].into_iter().flatten().min();
         }

@@ -8,7 +8,7 @@ use crate::peer::{Enqueued, Peer, PeerLine, StreamRole};
 use crate::retransmit::{Meta, SLOT_BYTES};
 use bifrons_core::codec;
 use bifrons_core::media::{Fact, MediaKind, ShardEvent, SourceId};
-use bifrons_core::rtp::{MAX_PACKET, Packet, PayloadType, parse_extensions, rtx};
+use bifrons_core::rtp::{MAX_PACKET, Packet, PayloadType, PlayoutDelay, parse_extensions, rtx};
 
 impl Shard {
     #[inline]
@@ -56,9 +56,11 @@ impl Shard {
             },
         };
         let bytes = &bytes[..len];
-        let Some(meta) = describe(bytes, receive, role.layer, line.kind, now.us) else { return };
+        let Some(mut meta) = describe(bytes, receive, role.layer, line.kind, now.us) else {
+            return;
+        };
         let layer = &mut receive.layers[usize::from(role.layer)];
-        if !layer.take(&meta, role.rtx, receive.nack, now.us) {
+        if !layer.take(&mut meta, role.rtx, receive.nack, now.us) {
             return;
         }
         let (source, substream) = (receive.source, receive.simulcast.then_some(role.layer));
@@ -155,13 +157,22 @@ impl Shard {
     }
 
     fn export_packet(&mut self, key: SourceKey, bytes: &[u8], meta: Meta) {
-        let Some(source) = self.sources.get(key) else { return };
+        let Some(source) = self.sources.get_mut(key) else { return };
+        if source.policy.muted {
+            return;
+        }
+        let resumes = std::mem::take(&mut source.export_resumes);
         for &shard in &source.exports {
             let mut parcel = self.empties.pop().unwrap_or_else(|| {
-                Box::new(Parcel { source: source.id, meta, bytes: [0; SLOT_BYTES] })
+                Box::new(Parcel { source: source.id, meta, resumes, bytes: [0; SLOT_BYTES] })
             });
             parcel.source = source.id;
             parcel.meta = meta;
+            parcel.resumes = resumes;
+            if let Some(delay) = source.policy.delay {
+                let delay = PlayoutDelay { min: delay.min, max: delay.max };
+                parcel.meta.extensions.playout_delay = Some(delay);
+            }
             parcel.meta.len = bytes.len() as u16;
             parcel.bytes[..bytes.len()].copy_from_slice(bytes);
             self.parcels.push((shard, parcel));
@@ -171,6 +182,9 @@ impl Shard {
     /// Takes a packet that another shard handed over; the box goes back to it.
     pub fn from_neighbour(&mut self, parcel: &Parcel) {
         let Some(key) = self.sources.find(parcel.source) else { return };
+        if parcel.resumes {
+            self.pause_sinks(parcel.source);
+        }
         let len = usize::from(parcel.meta.len).min(SLOT_BYTES);
         self.keep_and_route(key, &parcel.bytes[..len], parcel.meta);
     }
@@ -245,6 +259,7 @@ fn describe(
         pt,
         marker: packet.marker(),
         layer,
+        restarts: false,
         keyframe: video && codec.is_some_and(|c| codec::is_keyframe(c, &bytes[payload.clone()])),
         arrived_us: now_us,
         len: bytes.len() as u16,
