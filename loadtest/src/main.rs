@@ -1,2 +1,2 @@
-//! Not built yet.
+//! Load scenarios against a Janus API.
 fn main() {}

@@ -1,0 +1,371 @@
+//! The sans-IO peer: str0m in RTP mode with sources and counters around it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use hdrhistogram::Histogram;
+use str0m::bwe::BweKind;
+use str0m::change::SdpPendingOffer;
+use str0m::media::{KeyframeRequest, KeyframeRequestKind, MediaKind, Mid, Rid};
+use str0m::net::{Protocol, Receive, Transmit};
+use str0m::rtp::rtcp::Rtcp;
+use str0m::rtp::{ExtensionValues, RawPacket, RtpPacket, RtpWrite};
+use str0m::{Candidate, Event, IceConnectionState, Input, Rtc, RtcError};
+
+use super::source::{Source, Written};
+use super::{PeerConfig, PeerError, Received, Shape, Stamp};
+
+/// Longest latency recorded, microseconds; later ones count as this.
+const LATENCY_TOP_US: u64 = 10_000_000;
+/// Data channel texts kept unread.
+const TEXTS: usize = 1024;
+
+/// What was sent on one m-line and layer.
+#[derive(Clone, Debug, Default)]
+pub struct Sent {
+    /// RTP packets written, retransmissions not counted.
+    pub packets: u64,
+    /// Payload bytes of them.
+    pub bytes: u64,
+    /// Frames.
+    pub frames: u64,
+    /// Keyframes among them.
+    pub keyframes: u64,
+    /// Picture loss indications received for it.
+    pub plis: u64,
+    /// Full intra requests received for it.
+    pub firs: u64,
+}
+
+/// The state and counts of a peer. Streams are keyed by mid and rid (empty without simulcast).
+#[derive(Clone, Debug)]
+pub struct Stats {
+    /// ICE and DTLS are up.
+    pub connected: bool,
+    /// Times the ICE state became connected or completed after not being so.
+    pub ice_connections: u32,
+    /// The ICE state.
+    pub ice: IceConnectionState,
+    /// The far end closed, or this end did.
+    pub closed: bool,
+    /// Received streams.
+    pub received: BTreeMap<(String, String), Received>,
+    /// Sent streams.
+    pub sent: BTreeMap<(String, String), Sent>,
+    /// The last REMB received, bits per second, and how many came.
+    pub remb: Option<(u64, u64)>,
+    /// Newest RTCP packets received, if the peer keeps them.
+    pub rtcp: VecDeque<Rtcp>,
+    /// Labels of the open data channels.
+    pub channels: Vec<String>,
+    /// Texts received on data channels, oldest first, at most 1024.
+    pub texts: VecDeque<String>,
+    /// Delay from writing a packet to receiving it here, in microseconds, when the sender is a
+    /// peer of this process.
+    pub latency_us: Histogram<u64>,
+}
+
+impl Stats {
+    fn new() -> Self {
+        let latency_us = Histogram::new_with_bounds(1, LATENCY_TOP_US, 2);
+        Self {
+            connected: false,
+            ice_connections: 0,
+            ice: IceConnectionState::New,
+            closed: false,
+            received: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            remb: None,
+            rtcp: VecDeque::new(),
+            channels: Vec::new(),
+            texts: VecDeque::new(),
+            latency_us: latency_us.expect("constant bounds are valid"),
+        }
+    }
+
+    /// What `mid` received, all layers of it (there is one unless the far end sends simulcast).
+    #[must_use]
+    pub fn from_mid(&self, mid: &str) -> Option<&Received> {
+        self.received.iter().find(|((m, _), _)| m == mid).map(|(_, received)| received)
+    }
+
+    /// Packets received on all m-lines.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.received.values().map(|r| r.packets).sum()
+    }
+
+    /// Packets lost on all m-lines.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.received.values().map(Received::lost).sum()
+    }
+}
+
+/// What [`Engine::poll`] asks for.
+pub enum Output {
+    /// Send this datagram.
+    Transmit(Transmit),
+    /// Nothing more until then, or until something is received or called.
+    Wait(Instant),
+}
+
+/// The sans-IO peer. Time is passed in; the only randomness is str0m's own.
+pub struct Engine {
+    pub(super) rtc: Rtc,
+    pub(super) pending: Option<SdpPendingOffer>,
+    config: PeerConfig,
+    address: SocketAddr,
+    epoch: Instant,
+    sources: Vec<(Mid, Option<Rid>, Source)>,
+    written: Vec<Written>,
+    stats: Stats,
+    wait: Instant,
+    outgoing: VecDeque<Transmit>,
+}
+
+impl Engine {
+    /// A peer whose datagrams come and go at `address`. Peers that share `epoch` (not later than
+    /// `now`) measure latency between each other.
+    #[must_use]
+    pub fn new(config: PeerConfig, address: SocketAddr, epoch: Instant, now: Instant) -> Self {
+        let rtc = super::negotiation::build(&config, now);
+        let mut engine = Self {
+            rtc,
+            pending: None,
+            config,
+            address,
+            epoch,
+            sources: Vec::new(),
+            written: Vec::new(),
+            stats: Stats::new(),
+            wait: now,
+            outgoing: VecDeque::new(),
+        };
+        if !engine.config.trickle {
+            engine.add_local_candidate();
+        }
+        engine
+    }
+
+    fn add_local_candidate(&mut self) -> Option<String> {
+        let candidate = Candidate::host(self.address, Protocol::Udp).ok()?;
+        Some(self.rtc.add_local_candidate(candidate)?.to_sdp_string())
+    }
+
+    /// Starts using the local candidate and returns its line, to trickle.
+    pub fn candidates(&mut self) -> Vec<String> {
+        self.add_local_candidate().into_iter().collect()
+    }
+
+    /// The str0m instance, for what this type does not wrap.
+    pub fn rtc(&mut self) -> &mut Rtc {
+        &mut self.rtc
+    }
+
+    /// State and counts.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Forgets the counts of streams and latency (not the state), e.g. after a warm-up.
+    pub fn reset_counts(&mut self) {
+        self.stats.received.clear();
+        self.stats.sent.clear();
+        self.stats.latency_us.reset();
+    }
+
+    /// Starts, or reshapes, the source of `mid` and `rid`. It is silent while the m-line does not
+    /// send or the connection is not up, and begins with a keyframe.
+    ///
+    /// # Errors
+    /// [`PeerError::State`] for an unknown m-line.
+    pub fn send(
+        &mut self,
+        mid: &str,
+        rid: Option<&str>,
+        shape: Shape,
+        now: Instant,
+    ) -> Result<(), PeerError> {
+        let (mid, rid) = (Mid::from(mid), rid.map(Rid::from));
+        let kind = self.rtc.media(mid).ok_or(PeerError::State("no such m-line"))?.kind();
+        match self.sources.iter_mut().find(|s| s.0 == mid && s.1 == rid) {
+            Some((_, _, source)) => source.set_shape(shape),
+            None => self.sources.push((mid, rid, Source::new(kind, shape, now))),
+        }
+        self.wait = now;
+        Ok(())
+    }
+
+    /// Stops the sources of `mid`.
+    pub fn stop(&mut self, mid: &str) {
+        let mid = Mid::from(mid);
+        self.sources.retain(|s| s.0 != mid);
+    }
+
+    /// Asks the far end for a keyframe on `mid` by PLI.
+    ///
+    /// # Errors
+    /// [`PeerError::State`] when nothing has been received there.
+    pub fn request_keyframe(&mut self, mid: &str) -> Result<(), PeerError> {
+        let mut direct = self.rtc.direct_api();
+        let stream = direct.stream_rx_by_mid(Mid::from(mid), None);
+        let stream = stream.ok_or(PeerError::State("nothing received on that m-line"))?;
+        stream.request_keyframe(KeyframeRequestKind::Pli);
+        Ok(())
+    }
+
+    /// Takes in one datagram. What str0m cannot read or place is dropped.
+    ///
+    /// # Errors
+    /// Those of str0m, which mean that the peer is unusable.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), RtcError> {
+        let Ok(contents) = datagram.try_into() else { return Ok(()) };
+        let receive = Receive { proto: Protocol::Udp, source, destination: self.address, contents };
+        let input = Input::Receive(now, receive);
+        if self.rtc.accepts(&input) {
+            self.rtc.handle_input(input)?;
+            self.drain()?;
+        }
+        Ok(())
+    }
+
+    /// Takes out everything str0m has to say. It holds one received packet at a time, so this
+    /// must follow each input.
+    fn drain(&mut self) -> Result<(), RtcError> {
+        loop {
+            match self.rtc.poll_output()? {
+                str0m::Output::Transmit(transmit) => self.outgoing.push_back(transmit),
+                str0m::Output::Event(event) => self.event(event),
+                str0m::Output::Timeout(at) => {
+                    let due = self.sources.iter().map(|s| s.2.due()).min();
+                    self.wait = due.map_or(at, |due| due.min(at));
+                    self.stats.closed |= !self.rtc.is_alive();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The next thing to do; call until it says to wait.
+    ///
+    /// # Errors
+    /// Those of str0m, which mean that the peer is unusable.
+    pub fn poll(&mut self, now: Instant) -> Result<Output, RtcError> {
+        if self.outgoing.is_empty() {
+            if now >= self.wait {
+                self.produce(now);
+                self.rtc.handle_input(Input::Timeout(now))?;
+            }
+            self.drain()?;
+        }
+        Ok(match self.outgoing.pop_front() {
+            Some(transmit) => Output::Transmit(transmit),
+            None => Output::Wait(self.wait),
+        })
+    }
+
+    /// Writes the frames that are due.
+    fn produce(&mut self, now: Instant) {
+        let stamp = Stamp(now.saturating_duration_since(self.epoch).as_nanos() as u64);
+        for (mid, rid, source) in &mut self.sources {
+            while source.due() <= now {
+                self.written.clear();
+                let key = source.frame(now, stamp, &mut self.written);
+                let kind = source.kind();
+                let Some(pt) = super::negotiation::payload_type(&self.rtc, *mid) else { continue };
+                let mut direct = self.rtc.direct_api();
+                let Some(stream) = direct.stream_tx_by_mid(*mid, *rid) else { continue };
+                let sent = self.stats.sent.entry(name(*mid, *rid)).or_default();
+                sent.frames += 1;
+                sent.keyframes += u64::from(key);
+                for packet in self.written.drain(..) {
+                    sent.packets += 1;
+                    sent.bytes += packet.payload.len() as u64;
+                    stream.write_rtp(write(pt, packet, now, kind));
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Connected => self.stats.connected = true,
+            Event::IceConnectionStateChange(state) => self.ice_state(state),
+            Event::RtpPacket(packet) => self.rtp(&packet),
+            Event::KeyframeRequest(request) => self.keyframe_request(request),
+            Event::EgressBitrateEstimate(BweKind::Remb { estimate, .. }) => {
+                let count = self.stats.remb.map_or(0, |(_, count)| count);
+                self.stats.remb = Some((estimate.as_u64(), count + 1));
+            }
+            Event::RawPacket(raw) => {
+                if let RawPacket::RtcpRx(rtcp) = *raw {
+                    if self.stats.rtcp.len() >= self.config.keep_rtcp {
+                        self.stats.rtcp.pop_front();
+                    }
+                    self.stats.rtcp.push_back(rtcp);
+                }
+            }
+            Event::ChannelOpen(_, label) => self.stats.channels.push(label),
+            Event::ChannelData(data) if self.stats.texts.len() < TEXTS => {
+                self.stats.texts.push_back(String::from_utf8_lossy(&data.data).into_owned());
+            }
+            Event::Closed => self.stats.closed = true,
+            _ => {}
+        }
+    }
+
+    fn ice_state(&mut self, state: IceConnectionState) {
+        if state.is_connected() && !self.stats.ice.is_connected() {
+            self.stats.ice_connections += 1;
+        }
+        self.stats.ice = state;
+    }
+
+    fn rtp(&mut self, packet: &RtpPacket) {
+        let ssrc = packet.header.ssrc;
+        let placed = self.rtc.direct_api().stream_rx(&ssrc).map(|s| (s.mid(), s.rid()));
+        let Some((mid, rid)) = placed else { return };
+        let video = self.rtc.media(mid).is_some_and(|m| m.kind() == MediaKind::Video);
+        if let Some(Stamp(sent)) = Stamp::read(&packet.payload) {
+            let now = packet.timestamp.saturating_duration_since(self.epoch).as_nanos() as u64;
+            self.stats.latency_us.saturating_record(now.saturating_sub(sent) / 1000);
+        }
+        let received = self.stats.received.entry(name(mid, rid)).or_default();
+        received.take(packet, video, self.config.keep_headers);
+    }
+
+    fn keyframe_request(&mut self, request: KeyframeRequest) {
+        let sent = self.stats.sent.entry(name(request.mid, request.rid)).or_default();
+        match request.kind {
+            KeyframeRequestKind::Pli => sent.plis += 1,
+            KeyframeRequestKind::Fir => sent.firs += 1,
+        }
+        let asked = self.sources.iter_mut().filter(|s| s.0 == request.mid && s.1 == request.rid);
+        asked.for_each(|(_, _, source)| source.request_keyframe());
+    }
+}
+
+fn name(mid: Mid, rid: Option<Rid>) -> (String, String) {
+    (mid.to_string(), rid.map(|rid| rid.to_string()).unwrap_or_default())
+}
+
+fn write(pt: str0m::media::Pt, packet: Written, now: Instant, kind: MediaKind) -> RtpWrite {
+    let audio = kind == MediaKind::Audio;
+    let levels = ExtensionValues {
+        audio_level: audio.then_some(-30),
+        voice_activity: audio.then_some(true),
+        ..ExtensionValues::default()
+    };
+    RtpWrite::new(pt, packet.seq.into(), packet.timestamp, now, packet.payload)
+        .marker(packet.marker)
+        .nackable(!audio)
+        .ext_vals(levels)
+}

@@ -1,0 +1,21 @@
+//! A WebRTC peer with synthetic media.
+//!
+//! [`Engine`] is sans-IO: str0m in RTP mode, sources of synthetic VP8 and Opus, and exact counts
+//! of what arrived. [`Peer`] drives one engine over one UDP socket on its own tokio task, so a
+//! test or a scenario only calls and awaits. Latency is measured inside one process: each packet
+//! carries its send time in its last bytes ([`Stamp`]), which no forwarding server touches.
+
+mod config;
+mod driver;
+mod engine;
+mod negotiation;
+mod received;
+mod source;
+mod stamp;
+
+pub use config::{Line, PeerConfig, PeerError, Shape};
+pub use driver::Peer;
+pub use engine::{Engine, Output, Sent, Stats};
+pub use received::Received;
+pub use stamp::Stamp;
+pub use str0m;
