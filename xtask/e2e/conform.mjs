@@ -5,7 +5,9 @@
 //   node conform.mjs --against janus     the stock Janus of the Debian package
 //   node conform.mjs --against mute      every check must fail here; one that passes is a fault
 //   --only TEXT    checks whose name holds TEXT        --artifacts DIR    server logs
+//   --then COMMAND    a program to run beside the plain server, told where it listens
 
+import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -17,6 +19,7 @@ const { values: options } = parseArgs({
     binary: { type: 'string' },
     only: { type: 'string', multiple: true },
     artifacts: { type: 'string' },
+    then: { type: 'string' },
   },
 });
 const mute = options.against === 'mute';
@@ -80,6 +83,13 @@ async function work(queue, count) {
   }
 }
 
+/** Runs the other checks there are, those of the Rust tests, against the same server. */
+function runOthers(command) {
+  const env = { ...process.env, BIFRONS_CONFORM_WS: '127.0.0.1:8188', BIFRONS_CONFORM_HTTP: '127.0.0.1:8088/janus' };
+  const child = spawn('sh', ['-c', command], { env, stdio: 'inherit' });
+  return new Promise((done) => child.on('exit', done));
+}
+
 async function main() {
   if (options.against === 'bifrons' && !options.binary) throw new Error('say --binary PATH, or --against janus or mute');
   if (!network.inside()) return process.exit(await network.enter());
@@ -100,6 +110,7 @@ async function main() {
           ...settings,
         });
     await Promise.all(Array.from({ length: ABREAST }, () => work(queue, count)));
+    if (variant === 'plain' && options.then) await runOthers(options.then);
     if (!server.alive()) {
       console.log(`FAIL the server ended: ${server.ended()}`);
       count.failed += 1;

@@ -3,7 +3,7 @@
 //! The runner itself is `xtask/e2e/run.mjs`; here it gets what it needs and its count is read.
 
 use crate::command::Invocation;
-use crate::tally::Tally;
+use crate::tally::{Tally, named_result};
 use crate::tree::Tree;
 use crate::{Outcome, clients, debian, serve};
 
@@ -14,6 +14,7 @@ const AIORTC: &str = "aiortc==1.16.0";
 ///
 /// `rest` goes to the runner: `--server janus`, `--only PATTERN`, `--browsers chromium`, ….
 pub(crate) fn run(tree: &Tree, rest: &[String], tally: &mut Tally) -> Outcome<()> {
+    debian::ensure(debian::NETWORK)?;
     debian::ensure(debian::BROWSERS)?;
     let against_janus = rest.windows(2).any(|pair| pair == ["--server", "janus"]);
     if against_janus {
@@ -33,7 +34,7 @@ pub(crate) fn run(tree: &Tree, rest: &[String], tally: &mut Tally) -> Outcome<()
     }
     let mut count = None;
     let held = runner.run_lines("end-to-end scenarios", |line| {
-        count = runner_result(line).or(count);
+        count = named_result("end to end", line).or(count);
     })?;
     let (passed, failed) = count.unwrap_or((0, 1));
     tally.add("end to end", passed, if held { failed } else { failed.max(1) });
@@ -61,25 +62,4 @@ fn python(tree: &Tree) -> Outcome<std::path::PathBuf> {
     Err("the Python client could not be installed (the message is above); check that this \
          machine reaches PyPI and try again"
         .to_owned())
-}
-
-/// Reads the runner's last line, `end to end: 7 passed, 1 failed`.
-fn runner_result(line: &str) -> Option<(u64, u64)> {
-    let counts = line.strip_prefix("end to end: ")?;
-    let (passed, failed) = counts.split_once(", ")?;
-    Some((
-        passed.strip_suffix(" passed")?.parse().ok()?,
-        failed.trim_end().strip_suffix(" failed")?.parse().ok()?,
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::runner_result;
-
-    #[test]
-    fn reads_the_runner_result_line() {
-        assert_eq!(runner_result("end to end: 7 passed, 1 failed"), Some((7, 1)));
-        assert_eq!(runner_result("ok   echotest over ws in chromium"), None);
-    }
 }

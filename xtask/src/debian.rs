@@ -44,14 +44,18 @@ pub(crate) const BUILD: &[Package] = &[
 /// To fetch the client scripts that the demo page loads.
 pub(crate) const CLIENTS: &[Package] = &[program("nodejs", "node"), program("npm", "npm")];
 
-/// To run browsers and other real clients against the appliance.
-pub(crate) const BROWSERS: &[Package] = &[
+/// To talk to a server inside a network of its own.
+pub(crate) const NETWORK: &[Package] = &[
     program("nodejs", "node"),
     program("npm", "npm"),
-    program("chromium", "chromium"),
-    program("firefox-esr", "firefox-esr"),
     program("iproute2", "ip"),
     program("util-linux", "unshare"),
+];
+
+/// To run browsers and other real clients against the appliance, on top of [`NETWORK`].
+pub(crate) const BROWSERS: &[Package] = &[
+    program("chromium", "chromium"),
+    program("firefox-esr", "firefox-esr"),
     Package { name: "python3-venv", probe: Probe::Python("ensurepip") },
     Package {
         name: "fonts-dejavu-core",

@@ -8,6 +8,7 @@ mod browser_tests;
 mod checks;
 mod clients;
 mod command;
+mod conformance;
 mod debian;
 mod fuzzing;
 mod measure;
@@ -45,7 +46,7 @@ enum Command {
     /// Fuzz one target, or each for a minute
     Fuzz(fuzzing::FuzzOptions),
     /// Run the numbered checklists against a server of choice
-    Conform(measure::ConformOptions),
+    Conform(conformance::ConformOptions),
     /// Look for failing seeds in the simulator
     Simulate(measure::SimulateOptions),
     /// Measure, side by side with another server
@@ -79,7 +80,7 @@ fn obey(tree: &Tree, command: Command) -> Outcome<ExitCode> {
         Command::Run(options) => serve::run(tree, &options),
         Command::Test { part, rest } => test(tree, part, &rest),
         Command::Fuzz(options) => fuzzing::run(tree, &options),
-        Command::Conform(options) => measure::conform(tree, &options),
+        Command::Conform(options) => conformance::run(tree, &options),
         Command::Simulate(options) => measure::simulate(tree, &options),
         Command::Bench(options) => measure::bench(tree, &options),
     }

@@ -1,30 +1,12 @@
-//! `conform`, `simulate` and `bench`: the longer runs that compare or search.
+//! `simulate` and `bench`: the longer runs that search or compare.
 //!
 //! A command whose part of the product is not in the tree yet says so and fails.
 
 use crate::Outcome;
+use crate::conformance::Opponent;
 use crate::tree::Tree;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::process::ExitCode;
-
-/// Whom the checklists are run against.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum Opponent {
-    /// A server that accepts connections and answers bare success: every check must fail there
-    Mute,
-    /// The stock Janus of the Debian package
-    Janus,
-    /// Our own appliance
-    Bifrons,
-}
-
-/// What `cargo xtask conform` can be told.
-#[derive(Args)]
-pub(crate) struct ConformOptions {
-    /// The server to run the checklists against
-    #[arg(long, value_enum)]
-    against: Opponent,
-}
 
 /// What `cargo xtask simulate` can be told.
 #[derive(Args)]
@@ -40,12 +22,6 @@ pub(crate) struct BenchOptions {
     /// The server to measure beside ours in the same run
     #[arg(long, value_enum)]
     against: Option<Opponent>,
-}
-
-/// Runs every checklist test against the chosen server.
-pub(crate) fn conform(_tree: &Tree, options: &ConformOptions) -> Outcome<ExitCode> {
-    let opponent = options.against;
-    Err(format!("the checklist tests are not in the tree yet, so nothing ran against {opponent:?}"))
 }
 
 /// Tries random seeds in the simulator.

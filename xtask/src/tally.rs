@@ -79,6 +79,16 @@ pub(crate) fn harness_result(line: &str) -> Option<(u64, u64)> {
     passed.zip(failed)
 }
 
+/// Reads the last line of a runner of ours, `NAME: 7 passed, 1 failed`.
+pub(crate) fn named_result(name: &str, line: &str) -> Option<(u64, u64)> {
+    let counts = line.strip_prefix(name)?.strip_prefix(": ")?;
+    let (passed, failed) = counts.split_once(", ")?;
+    Some((
+        passed.strip_suffix(" passed")?.parse().ok()?,
+        failed.trim_end().strip_suffix(" failed")?.parse().ok()?,
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +106,13 @@ mod tests {
         assert_eq!(harness_result("test tally::reads ... ok"), None);
         assert_eq!(harness_result("test result: ok."), None);
         assert_eq!(harness_result(""), None);
+    }
+
+    #[test]
+    fn reads_a_runners_last_line() {
+        assert_eq!(named_result("end to end", "end to end: 7 passed, 1 failed"), Some((7, 1)));
+        assert_eq!(named_result("conform", "end to end: 7 passed, 1 failed"), None);
+        assert_eq!(named_result("conform", "ok   echotest over ws in chromium"), None);
     }
 
     #[test]
