@@ -15,6 +15,7 @@ pub use probe::UdpCapabilities;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -39,6 +40,9 @@ impl Default for SocketOptions {
     }
 }
 
+/// How often a taken port is tried again at start, and after how long each time: one second.
+const LINGER: (u32, Duration) = (20, Duration::from_millis(50));
+
 /// Opens one socket bound to `ip` and `port` (0: the kernel chooses), non-blocking, unconnected,
 /// IPv6 without mapped IPv4. Buffers and code point are wishes; not getting them is no error.
 ///
@@ -46,7 +50,19 @@ impl Default for SocketOptions {
 /// Socket creation and bind failures, with the address in the text.
 pub fn open(ip: IpAddr, port: u16, options: &SocketOptions) -> io::Result<UdpSocket> {
     let at = SocketAddr::new(ip, port);
-    bind(at, options).map_err(|error| io::Error::new(error.kind(), format!("udp {at}: {error}")))
+    let mut bound = bind(at, options);
+    // The kernel lets go of an io_uring's sockets a moment after their process has ended: a
+    // server that is started again at once would find its own ports taken.
+    for _ in 0..LINGER.0 {
+        match &bound {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                std::thread::sleep(LINGER.1);
+                bound = bind(at, options);
+            }
+            _ => break,
+        }
+    }
+    bound.map_err(|error| io::Error::new(error.kind(), format!("udp {at}: {error}")))
 }
 
 /// Opens one socket for each of `ips`, all on `port`, in that order: the index in the result is
