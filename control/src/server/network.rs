@@ -67,8 +67,7 @@ impl Network {
         let options = self.options(settings, &allowed)?;
         let dtls = DtlsContext::new(&self.certificate, &dtls_settings(settings))
             .map_err(|error| format!("DTLS cannot be set up (dtls_ciphers?): {error}"))?;
-        let datapath = Datapath::start(&options, dtls)
-            .map_err(|error| format!("the media shards cannot be started: {error}"))?;
+        let datapath = Datapath::start(&options, dtls).map_err(|error| not_started(&error))?;
         for (index, shard) in datapath.shards.iter().enumerate() {
             let sockets: Vec<_> = shard.sockets.iter().map(ToString::to_string).collect();
             tracing::info!("shard {index}: {:?} on {}", shard.engine, sockets.join(", "));
@@ -106,6 +105,17 @@ impl Network {
             shard: shard_config(settings)?,
         })
     }
+}
+
+/// Why the datapath did not start, with what helps against the usual cause.
+fn not_started(error: &std::io::Error) -> Refusal {
+    let hint = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "; does another server run? rtp_port_range says where our ports begin"
+        }
+        _ => "",
+    };
+    format!("the media shards cannot be started: {error}{hint}")
 }
 
 /// The cores of control and the shards: as configured, else those the process may use.

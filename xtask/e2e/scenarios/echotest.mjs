@@ -5,17 +5,28 @@ import { check, flows, openLab, silent, up } from '../lib/lab.mjs';
 const PLUGIN = 'janus.plugin.echotest';
 
 /** One participant, echoing the browser's own camera and microphone. */
-async function echo({ browser, address }) {
+async function echo({ browser, address }, sends = { audio: true, video: true }) {
   const lab = await openLab(browser);
   await lab.connect({ name: 'ada', server: address });
   await lab.attach({ name: 'ada', session: 'ada', plugin: PLUGIN });
-  const jsep = await lab.createOffer({ name: 'ada', send: { audio: true, video: true, receive: true } });
+  const jsep = await lab.createOffer({ name: 'ada', send: { ...sends, receive: true } });
+  await exchange(lab, jsep);
+  await up(lab, 'ada');
+  return lab;
+}
+
+/** One offer and its answer. */
+async function exchange(lab, jsep) {
   const message = { audio: true, video: true };
   const reply = await lab.ask({ name: 'ada', message, jsep, like: { echotest: 'event', result: 'ok' } });
   check(reply.jsep?.type === 'answer', 'the plugin sent no answer');
   await lab.handleAnswer({ name: 'ada', jsep: reply.jsep });
-  await up(lab, 'ada');
-  return lab;
+}
+
+/** The server says `webrtcup` once a PeerConnection. */
+async function upOnce(lab) {
+  const ups = (await lab.states({ name: 'ada' })).filter((state) => state === true);
+  check(ups.length === 1, `webrtcup came ${ups.length} times`);
 }
 
 export default [
@@ -43,6 +54,45 @@ export default [
       await silent(lab, 'ada', [video]);
       await flows(lab, 'ada', { audio: 1, packets: 20 });
       await lab.ask({ name: 'ada', message: { video: true }, like: ok });
+      await flows(lab, 'ada', { video: 1, audio: 1, frames: 20, packets: 20 });
+      await lab.destroy({ name: 'ada' });
+    },
+  },
+  {
+    name: 'echotest survives an ICE restart by the client',
+    async run(context) {
+      const lab = await echo(context);
+      await flows(lab, 'ada', { video: 1, audio: 1, frames: 5, packets: 20 });
+      const before = await lab.descriptions({ name: 'ada' });
+      await exchange(lab, await lab.createOffer({ name: 'ada', options: { iceRestart: true } }));
+      const after = await lab.descriptions({ name: 'ada' });
+      check(before.localUfrag !== after.localUfrag, 'the browser did not restart');
+      check(before.remoteUfrag !== after.remoteUfrag, 'the server kept its credentials');
+      await flows(lab, 'ada', { video: 1, audio: 1 });
+      await upOnce(lab);
+      await lab.destroy({ name: 'ada' });
+    },
+  },
+  {
+    name: 'echotest takes video that is added later',
+    async run(context) {
+      const lab = await echo(context, { audio: true });
+      await flows(lab, 'ada', { audio: 1, packets: 20 });
+      await exchange(lab, await lab.createOffer({ name: 'ada', send: { video: true, receive: true } }));
+      await flows(lab, 'ada', { video: 1, audio: 1 });
+      await upOnce(lab);
+      await lab.destroy({ name: 'ada' });
+    },
+  },
+  {
+    name: 'echotest serves one handle call after call',
+    async run(context) {
+      const lab = await echo(context);
+      await flows(lab, 'ada', { video: 1, audio: 1, frames: 5, packets: 20 });
+      await lab.hangup({ name: 'ada' });
+      await lab.expect({ name: 'ada', like: { echotest: 'event', result: 'done' } });
+      const jsep = await lab.createOffer({ name: 'ada', send: { audio: true, video: true, receive: true } });
+      await exchange(lab, jsep);
       await flows(lab, 'ada', { video: 1, audio: 1, frames: 20, packets: 20 });
       await lab.destroy({ name: 'ada' });
     },
