@@ -9,6 +9,8 @@ mod engine;
 mod flow;
 mod forwarding;
 mod net;
+mod raw;
+mod reports;
 mod rng;
 mod seal;
 mod spec;

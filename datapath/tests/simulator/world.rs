@@ -7,14 +7,15 @@
 use super::client::Client;
 use super::engine::VirtualEngine;
 use super::net::{Datagram, Net};
+use super::raw::Raw;
 use super::rng::Rng;
 use super::seal::SealWatch;
 use super::spec::{Spec, line};
-use bifrons_core::dtls::Role;
-use bifrons_core::ice::{CREDENTIAL_RANDOM, Credentials};
+use bifrons_core::dtls::{Fingerprint, Role};
+use bifrons_core::ice::{CREDENTIAL_RANDOM, Candidate, Credentials};
 use bifrons_core::media::{
-    DownReason, Fact, LineId, PeerId, PeerSetup, PeerStatistics, PeerUpdate, Plan, QueryTicket,
-    Route, ShardCommand, ShardCounters, ShardEvent, SinkId, SourceId, Transport,
+    DownReason, Fact, Line, LineId, PeerId, PeerSetup, PeerStatistics, PeerUpdate, Plan,
+    QueryTicket, Route, ShardCommand, ShardCounters, ShardEvent, SinkId, SourceId, Transport,
 };
 use bifrons_datapath::dtls_openssl::{Certificate, DtlsContext, DtlsSettings, KeyKind};
 use bifrons_datapath::handoff;
@@ -28,6 +29,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// 2026-01-01 in microseconds, on every simulated wall clock.
 const WALL_US: u64 = 1_767_225_600_000_000;
+
+/// Clients of this number and above are [`Raw`] ones.
+const RAW: usize = 1000;
 
 /// Turns one instant may take before it counts as spinning.
 const TURNS_AT_ONCE: usize = 2_000;
@@ -57,9 +61,9 @@ pub(crate) struct World {
     pub(crate) net: Net,
     pub(crate) nodes: Vec<Node>,
     pub(crate) clients: Vec<Client>,
+    pub(crate) raws: Vec<Raw>,
     /// The peer that serves each client.
     pub(crate) peers: Vec<PeerId>,
-    credentials: Vec<Credentials>,
     /// What shards told control, and when control heard it.
     pub(crate) events: Vec<(u64, ShardEvent)>,
     /// Until when control neither hears nor says anything.
@@ -96,8 +100,8 @@ impl World {
             net: Net::new(seed),
             nodes: nodes.collect(),
             clients: Vec::new(),
+            raws: Vec::new(),
             peers: Vec::new(),
-            credentials: Vec::new(),
             events: Vec::new(),
             stalled_until_us: 0,
             closes_down_peers: true,
@@ -127,30 +131,50 @@ impl World {
 
     /// Gives a client its peer.
     pub(crate) fn open(&mut self, client: usize, shard: usize, specs: &[Spec]) {
+        let (peer, local) = self.allot(shard);
+        let server = self.nodes[shard].address;
+        let them = &mut self.clients[client];
+        them.answer(server, &local, self.context.fingerprint());
+        let (remote, print) = (them.credentials(), them.fingerprint());
+        let transport = transport(&local, remote, them.candidate(), print);
+        assert_eq!(self.peers.len(), client, "clients are opened in order");
+        self.peers.push(peer);
+        let lines = lines(client, specs);
+        self.command(shard, ShardCommand::Open(Box::new(PeerSetup { peer, transport, lines })));
+    }
+
+    /// A client of the other kind arrives and is answered.
+    pub(crate) fn join_raw(&mut self, shard: usize, specs: &[Spec]) -> usize {
+        let (peer, local) = self.allot(shard);
+        let (now, random) = (self.now(), self.rng.next());
+        let mut raw = Raw::new(self.raws.len(), now, &self.context, random);
+        raw.peer = peer;
+        raw.answer(now, self.nodes[shard].address, &local, self.context.fingerprint());
+        let (remote, print) = (raw.credentials.clone(), self.context.fingerprint());
+        let transport = transport(&local, remote, raw.candidate(), print);
+        let client = RAW + self.raws.len();
+        self.raws.push(raw);
+        let lines = lines(client, specs);
+        self.command(shard, ShardCommand::Open(Box::new(PeerSetup { peer, transport, lines })));
+        client
+    }
+
+    /// The raw client of this number.
+    pub(crate) fn raw(&mut self, client: usize) -> &mut Raw {
+        &mut self.raws[client - RAW]
+    }
+
+    /// A slot, and credentials for it.
+    fn allot(&mut self, shard: usize) -> (PeerId, Credentials) {
         let node = &mut self.nodes[shard];
         let peer = PeerId { shard: shard as u8, slot: node.next_slot, generation: 1 };
         node.next_slot += 1;
-        let local = Credentials::generate(peer, &self.rng.bytes::<CREDENTIAL_RANDOM>());
-        let them = &mut self.clients[client];
-        them.answer(node.address, &local, self.context.fingerprint());
-        let lines = specs.iter().enumerate();
-        let setup = PeerSetup {
-            peer,
-            transport: Transport {
-                local: local.clone(),
-                remote: Some(them.credentials()),
-                controlling: false,
-                candidates: vec![them.candidate()],
-                end_of_candidates: true,
-                dtls_role: Some(Role::Server),
-                fingerprint: Some(them.fingerprint()),
-            },
-            lines: lines.map(|(mindex, &spec)| line(client, mindex as u16, spec)).collect(),
-        };
-        assert_eq!(self.peers.len(), client, "clients are opened in order");
-        self.peers.push(peer);
-        self.credentials.push(local);
-        self.command(shard, ShardCommand::Open(Box::new(setup)));
+        (peer, Credentials::generate(peer, &self.rng.bytes::<CREDENTIAL_RANDOM>()))
+    }
+
+    /// The peer that serves a client.
+    pub(crate) fn peer(&self, client: usize) -> PeerId {
+        if client >= RAW { self.raws[client - RAW].peer } else { self.peers[client] }
     }
 
     pub(crate) fn command(&mut self, shard: usize, command: ShardCommand) {
@@ -158,7 +182,7 @@ impl World {
     }
 
     pub(crate) fn line(&self, client: usize, mindex: u16) -> LineId {
-        self.peers[client].line(mindex)
+        self.peer(client).line(mindex)
     }
 
     pub(crate) fn source(&self, client: usize, mindex: u16) -> SourceId {
@@ -189,17 +213,16 @@ impl World {
     }
 
     pub(crate) fn update(&mut self, client: usize, update: PeerUpdate) {
-        let peer = self.peers[client];
+        let peer = self.peer(client);
         self.command(peer.shard.into(), ShardCommand::Update { peer, update: Box::new(update) });
     }
 
     /// An ICE restart asked for by the client.
     pub(crate) fn restart_ice(&mut self, client: usize) {
-        let peer = self.peers[client];
+        let peer = self.peer(client);
         let local = Credentials::generate(peer, &self.rng.bytes::<CREDENTIAL_RANDOM>());
         let server = self.nodes[usize::from(peer.shard)].address;
         let remote = self.clients[client].restart(server, &local);
-        self.credentials[client] = local.clone();
         let candidates = vec![self.clients[client].candidate()];
         self.update(
             client,
@@ -214,13 +237,13 @@ impl World {
     }
 
     pub(crate) fn close(&mut self, client: usize) {
-        let peer = self.peers[client];
+        let peer = self.peer(client);
         self.command(peer.shard.into(), ShardCommand::Close { peer });
     }
 
     /// A peer's statistics now; a little time passes until they are there.
     pub(crate) fn statistics(&mut self, client: usize) -> PeerStatistics {
-        let peer = self.peers[client];
+        let peer = self.peer(client);
         let ticket = QueryTicket(self.rng.next());
         self.command(peer.shard.into(), ShardCommand::Query { ticket, peer });
         self.run_for(Duration::from_micros(10));
@@ -241,7 +264,7 @@ impl World {
     /// What was told about a client's peer.
     pub(crate) fn facts(&self, client: usize) -> Vec<(u64, Fact)> {
         let all = self.events.iter().filter_map(|(at_us, event)| match event {
-            ShardEvent::Fact { peer, fact } if *peer == self.peers[client] => Some((*at_us, *fact)),
+            ShardEvent::Fact { peer, fact } if *peer == self.peer(client) => Some((*at_us, *fact)),
             _ => None,
         });
         all.collect()
@@ -249,14 +272,14 @@ impl World {
 
     pub(crate) fn up_us(&self, client: usize) -> Option<u64> {
         self.events.iter().find_map(|(at_us, event)| {
-            matches!(event, ShardEvent::Up { peer, .. } if *peer == self.peers[client])
+            matches!(event, ShardEvent::Up { peer, .. } if *peer == self.peer(client))
                 .then_some(*at_us)
         })
     }
 
     pub(crate) fn down(&self, client: usize) -> Option<(u64, DownReason)> {
         self.events.iter().find_map(|(at_us, event)| match event {
-            ShardEvent::Down { peer, reason } if *peer == self.peers[client] => {
+            ShardEvent::Down { peer, reason } if *peer == self.peer(client) => {
                 Some((*at_us, *reason))
             }
             _ => None,
@@ -265,7 +288,7 @@ impl World {
 
     pub(crate) fn closed_us(&self, client: usize) -> Option<u64> {
         self.events.iter().find_map(|(at_us, event)| {
-            matches!(event, ShardEvent::Closed { peer } if *peer == self.peers[client])
+            matches!(event, ShardEvent::Closed { peer } if *peer == self.peer(client))
                 .then_some(*at_us)
         })
     }
@@ -294,8 +317,10 @@ impl World {
     pub(crate) fn connect(&mut self) {
         for _ in 0..300 {
             self.run_for(Duration::from_millis(50));
-            if (0..self.peers.len()).all(|client| self.up_us(client).is_some())
+            let raws = RAW..RAW + self.raws.len();
+            if (0..self.peers.len()).chain(raws).all(|client| self.up_us(client).is_some())
                 && self.clients.iter().all(|client| client.connected_us.is_some())
+                && self.raws.iter().all(Raw::connected)
             {
                 return;
             }
@@ -303,11 +328,13 @@ impl World {
         panic!("not connected after 15 s: {:?}", self.events);
     }
 
-    fn next_us(&self) -> Option<u64> {
+    fn next_us(&mut self) -> Option<u64> {
+        let start = self.start;
         let since = |at: Instant| {
-            let ns = at.saturating_duration_since(self.start).as_nanos();
+            let ns = at.saturating_duration_since(start).as_nanos();
             ns.div_ceil(1000) as u64
         };
+        let raws = self.raws.iter_mut().filter_map(|raw| raw.due().map(since)).min();
         let clients = self.clients.iter().flat_map(|client| {
             [client.due.map(since), client.next_frame_us()].into_iter().flatten()
         });
@@ -316,7 +343,7 @@ impl World {
             [sleep, node.lane.next_deadline().map(since)].into_iter().flatten()
         });
         let resumes = (self.stalled_until_us > self.now_us).then_some(self.stalled_until_us);
-        clients.chain(nodes).chain(self.net.next_us()).chain(resumes).min()
+        clients.chain(nodes).chain(raws).chain(self.net.next_us()).chain(resumes).min()
     }
 
     /// Everything that can happen at this instant happens.
@@ -350,6 +377,11 @@ impl World {
                 for answer in client.receive(now, self.now_us, &datagram) {
                     self.net.send(self.now_us, true, answer);
                 }
+            } else if let Some(raw) = self.raws.iter_mut().find(|raw| raw.address == datagram.to) {
+                raw.receive(now, self.now_us, &datagram);
+                for answer in raw.poll(now, self.now_us) {
+                    self.net.send(self.now_us, true, answer);
+                }
             }
         }
         any
@@ -368,6 +400,14 @@ impl World {
             any |= !sent.is_empty();
             for datagram in sent {
                 self.net.send(self.now_us, true, datagram);
+            }
+        }
+        for raw in &mut self.raws {
+            if raw.waits() || raw.due().is_some_and(|at| at <= now) {
+                for datagram in raw.poll(now, self.now_us) {
+                    any = true;
+                    self.net.send(self.now_us, true, datagram);
+                }
             }
         }
         any
@@ -411,6 +451,8 @@ impl World {
             assert_eq!(socket, 0, "a shard here has one socket");
             if let Some(client) = self.clients.iter().position(|client| client.address == to) {
                 self.seals.sent(client, &bytes);
+            } else if let Some(raw) = self.raws.iter().position(|raw| raw.address == to) {
+                self.seals.sent(RAW + raw, &bytes);
             }
             self.net.send(self.now_us, false, Datagram { from, to, bytes });
         }
@@ -437,6 +479,28 @@ impl Node {
             }
         }
         any
+    }
+}
+
+fn lines(client: usize, specs: &[Spec]) -> Vec<Line> {
+    let lines = specs.iter().enumerate();
+    lines.map(|(mindex, &spec)| line(client, mindex as u16, spec)).collect()
+}
+
+fn transport(
+    local: &Credentials,
+    remote: Credentials,
+    candidate: Candidate,
+    fingerprint: Fingerprint,
+) -> Transport {
+    Transport {
+        local: local.clone(),
+        remote: Some(remote),
+        controlling: false,
+        candidates: vec![candidate],
+        end_of_candidates: true,
+        dtls_role: Some(Role::Server),
+        fingerprint: Some(fingerprint),
     }
 }
 
