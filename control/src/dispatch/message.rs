@@ -43,7 +43,7 @@ impl Core {
         self.pending.insert(key, pending);
         let request = Request { handle, transaction, body, jsep, reply: key };
         let verdict = self.call(plugin, |plugin, host| plugin.handle_message(host, request));
-        self.conclude(key, verdict.unwrap_or(Verdict::Error(Some(NO_PLUGIN.to_owned()))))
+        self.conclude(key, verdict.unwrap_or(Verdict::Error(None)))
     }
 
     fn conclude(&mut self, key: ReplyKey, verdict: Verdict) -> Result<Outcome, ApiError> {

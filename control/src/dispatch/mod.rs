@@ -37,6 +37,7 @@ use bifrons_core::plugin::{About, HandleKey, Host, Plugin, ReplyKey, Ticket};
 use serde_json::{Map, Value};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 /// Most requests whose plugin said "deferred" and has not answered yet.
@@ -104,6 +105,8 @@ pub struct Counters {
     pub deferred_refused: u64,
     /// Plugin timers that fire at once because too many run.
     pub timers_refused: u64,
+    /// Hooks of plugins that panicked.
+    pub hooks_failed: u64,
 }
 
 /// What a new dispatcher is made of.
@@ -243,16 +246,25 @@ impl Core {
         self.plugins.iter().position(|slot| slot.about.package == package)
     }
 
-    /// Calls one hook. `None` if there is no such plugin.
+    /// Calls one hook. `None` if there is no such plugin, or if the hook panicked: that is a fault
+    /// of ours, but it must not end the calls of everybody else.
     fn call<R>(
         &mut self,
         index: usize,
         hook: impl FnOnce(&mut dyn Plugin, &mut dyn Host) -> R,
     ) -> Option<R> {
         let mut plugin = self.plugins.get_mut(index)?.plugin.take()?;
-        let result = hook(plugin.as_mut(), &mut host::View { core: self, plugin: index });
-        self.plugins.get_mut(index)?.plugin = Some(plugin);
-        Some(result)
+        let mut host = host::View { core: self, plugin: index };
+        // What the hook leaves half done is the plugin's own state, or a message not sent.
+        let called = AssertUnwindSafe(|| hook(plugin.as_mut(), &mut host));
+        let result = catch_unwind(called);
+        let slot = self.plugins.get_mut(index)?;
+        slot.plugin = Some(plugin);
+        if result.is_err() {
+            self.counters.hooks_failed += 1;
+            tracing::error!(package = slot.about.package, "a hook of the plugin panicked");
+        }
+        result.ok()
     }
 
     /// A number that is given out once.

@@ -2,7 +2,7 @@
 
 use super::Refusal;
 use crate::demo::DemoPages;
-use crate::transport::{Bind, Cors, Front, Gate, http, websocket};
+use crate::transport::{Bind, Cors, Front, Gate, Tls, http, websocket};
 use bifrons_core::api::Style;
 use bifrons_core::config::transport::websockets::WebSocketListener;
 use bifrons_core::config::transport::{self, JsonStyle, http::HttpListener};
@@ -34,20 +34,22 @@ pub(super) fn open(front: &Rc<Front>, configuration: &Configuration) -> Result<(
 
 fn open_websockets(front: &Rc<Front>, from: &WebSocketSettings) -> Result<usize, Refusal> {
     let mut doors = Vec::new();
-    for (listener, acl, forwarded, admin) in [
-        (&from.general.ws, &from.general.acl, from.general.acl_forwarded, false),
-        (&from.admin.ws, &from.admin.acl, from.admin.acl_forwarded, true),
+    let (general, admin) = (&from.general, &from.admin);
+    for (listener, is_admin, secure) in [
+        (&general.ws, false, None),
+        (&admin.ws, true, None),
+        (&general.wss, false, Some("wss")),
+        (&admin.wss, true, Some("admin_wss")),
     ] {
-        if listener.enabled {
-            doors.push(websocket::Door {
-                bind: at_ws(listener)?,
-                gate: gate(acl, forwarded),
-                admin,
-            });
+        let gate = match is_admin {
+            false => gate(&general.acl, general.acl_forwarded),
+            true => gate(&admin.acl, admin.acl_forwarded),
+        };
+        if let Some(tls) = security(listener.enabled, secure, &from.certificates) {
+            let bind = at_ws(listener)?;
+            doors.push(websocket::Door { bind, gate, admin: is_admin, tls });
         }
     }
-    no_tls("wss", from.general.wss.enabled);
-    no_tls("admin_wss", from.admin.wss.enabled);
     if doors.is_empty() {
         return Ok(0);
     }
@@ -70,21 +72,21 @@ fn open_websockets(front: &Rc<Front>, from: &WebSocketSettings) -> Result<usize,
 fn open_http(front: &Rc<Front>, from: &HttpSettings) -> Result<usize, Refusal> {
     let mut doors = Vec::new();
     let (general, admin) = (&from.general, &from.admin);
-    for (listener, acl, forwarded, base_path, is_admin) in [
-        (&general.http, &general.acl, general.acl_forwarded, &general.base_path, false),
-        (&admin.http, &admin.acl, admin.acl_forwarded, &admin.base_path, true),
+    for (listener, is_admin, secure) in [
+        (&general.http, false, None),
+        (&admin.http, true, None),
+        (&general.https, false, Some("https")),
+        (&admin.https, true, Some("admin_https")),
     ] {
-        if listener.enabled {
-            doors.push(http::Door {
-                bind: at(listener)?,
-                gate: gate(acl, forwarded),
-                admin: is_admin,
-                base_path: base_path.clone(),
-            });
+        let (gate, base_path) = match is_admin {
+            false => (gate(&general.acl, general.acl_forwarded), general.base_path.clone()),
+            true => (gate(&admin.acl, admin.acl_forwarded), admin.base_path.clone()),
+        };
+        if let Some(tls) = security(listener.enabled, secure, &from.certificates) {
+            let bind = at(listener)?;
+            doors.push(http::Door { bind, gate, admin: is_admin, tls, base_path });
         }
     }
-    no_tls("https", general.https.enabled);
-    no_tls("admin_https", admin.https.enabled);
     if doors.is_empty() {
         return Ok(0);
     }
@@ -112,10 +114,27 @@ fn demo_pages() -> DemoPages {
     pages
 }
 
-/// A listener that is asked for and not opened has to be heard of.
-fn no_tls(key: &str, enabled: bool) {
-    if enabled {
-        tracing::error!("{key}: TLS is not built yet; put a TLS proxy before the plain listener");
+/// Whether a listener is to be opened, and with which certificate. One that is asked for and
+/// cannot be secured stays closed, and the log says so; the others serve on, as with Janus.
+fn security(
+    enabled: bool,
+    secure: Option<&str>,
+    certificates: &transport::TlsCertificates,
+) -> Option<Option<Tls>> {
+    let Some(key) = secure.filter(|_| enabled) else { return enabled.then_some(None) };
+    let loaded = match (&certificates.cert_pem, certificates.key_file(), &certificates.cert_pwd) {
+        (_, _, Some(_)) => Err("keys with a passphrase (cert_pwd) are not read yet".to_owned()),
+        (Some(chain), Some(key), None) => {
+            Tls::load(chain.as_ref(), key.as_ref()).map_err(|error| error.to_string())
+        }
+        _ => Err("needs cert_pem and cert_key".to_owned()),
+    };
+    match loaded {
+        Ok(tls) => Some(Some(tls)),
+        Err(error) => {
+            tracing::error!("{key}: {error}; this listener stays closed");
+            None
+        }
     }
 }
 

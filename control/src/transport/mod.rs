@@ -11,10 +11,12 @@
 mod gate;
 pub mod http;
 mod listen;
+mod tls;
 pub mod websocket;
 
 pub use gate::{Cors, Gate};
 pub use listen::{Bind, Listener, Stream};
+pub use tls::{Tls, TlsError};
 
 use crate::dispatch::TransportId;
 use crate::dispatch::{ConnectionId, Core, Errand, ModuleKind, Moment, Origin, Outgoing, Owner};

@@ -3,6 +3,9 @@
 use crate::client::{Http, code_of, error_of, read_response, send_request};
 use crate::target::{Setup, Target, run, run_paused};
 use bifrons_control::transport::{Cors, Gate, http};
+use bifrons_core::config::Tree;
+use bifrons_core::media::PeerId;
+use bifrons_core::plugin::{About, HandleKey, Host, Plugin, Request, Verdict};
 use serde_json::json;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -381,4 +384,84 @@ fn ipv4_and_ipv6_reach_the_same_port() {
             assert_eq!(http.get("/ping").await.json()["janus"], "pong", "{host}");
         }
     });
+}
+
+#[test]
+fn a_request_waits_ten_seconds_for_its_reply() {
+    run_paused(async {
+        let plugins: Vec<Box<dyn Plugin>> = vec![Box::new(Silent)];
+        let Some(target) = Target::with(Setup { plugins, ..Setup::default() }).await else {
+            return;
+        };
+        let http = target.http();
+        let session = http.create().await;
+        let attach = json!({"janus": "attach", "plugin": "janus.plugin.silent"});
+        let reply = http.post(&format!("/{session}"), attach).await;
+        let path = format!("/janus/{session}/{}", reply["data"]["id"].as_u64().expect("an id"));
+        let start = tokio::time::Instant::now();
+        let message = r#"{"janus":"message","transaction":"m","body":{}}"#;
+        assert!(http.call("POST", &path, &[], message).await.is_none(), "closed without a body");
+        assert_eq!(start.elapsed().as_secs(), 10);
+        assert_eq!(http.get("/ping").await.json()["janus"], "pong");
+    });
+}
+
+#[test]
+fn stopping_ends_polls_and_takes_no_more_connections() {
+    run_paused(async {
+        let Some(target) = Target::with(Setup::default()).await else { return };
+        let http = target.http();
+        let session = http.create().await;
+        let mut ws = target.ws().await;
+        ws.create().await;
+        let mut poll = TcpStream::connect(&http.address).await.expect("connects");
+        send_request(&mut poll, "GET", &format!("/janus/{session}"), &[], "").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        target.front().stop();
+        let start = tokio::time::Instant::now();
+        assert!(ws.closes_within(Duration::from_secs(5)).await);
+        let mut bytes = Vec::new();
+        let _ = poll.read_to_end(&mut bytes).await;
+        assert!(start.elapsed() <= Duration::from_secs(3), "{:?}", start.elapsed());
+        assert!(TcpStream::connect(&http.address).await.is_err());
+        assert!(TcpStream::connect(target.ws_address()).await.is_err());
+    });
+}
+
+/// A plugin that defers every request and answers none.
+struct Silent;
+
+impl Plugin for Silent {
+    fn about(&self) -> About {
+        About {
+            package: "janus.plugin.silent",
+            name: "silent",
+            description: "",
+            author: "",
+            version: 1,
+            version_string: "1",
+        }
+    }
+
+    fn start(&mut self, _: &mut dyn Host, _: Option<&Tree>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn create_session(&mut self, _: &mut dyn Host, _: HandleKey) -> Result<(), i32> {
+        Ok(())
+    }
+
+    fn handle_message(&mut self, _: &mut dyn Host, _: Request) -> Verdict {
+        Verdict::Deferred
+    }
+
+    fn setup_media(&mut self, _: &mut dyn Host, _: HandleKey, _: PeerId) {}
+
+    fn hangup_media(&mut self, _: &mut dyn Host, _: HandleKey) {}
+
+    fn destroy_session(&mut self, _: &mut dyn Host, _: HandleKey) {}
+
+    fn query_session(&self, _: HandleKey) -> serde_json::Value {
+        json!({})
+    }
 }

@@ -18,5 +18,6 @@ mod http_poll;
 mod jsep;
 mod mute;
 mod target;
+mod tls;
 mod tokens;
 mod websocket_api;

@@ -5,9 +5,10 @@ use crate::mute;
 use bifrons_control::auth::Authority;
 use bifrons_control::dispatch::{Core, CoreSettings, Parts, ServerFacts};
 use bifrons_control::negotiation::{Negotiation, NegotiationSettings, Negotiator, Shards};
-use bifrons_control::transport::{Bind, Front, http, moment, websocket};
+use bifrons_control::transport::{Bind, Front, Tls, http, moment, websocket};
 use bifrons_core::ice::{InterfaceAddress, LocalPlan, LocalRules};
 use bifrons_core::media::ShardCommand;
+use bifrons_core::plugin::Plugin;
 use serde_json::json;
 use std::cell::RefCell;
 use std::future::Future;
@@ -28,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) gate: bifrons_control::transport::Gate,
     pub(crate) admin: bool,
     pub(crate) full_trickle: bool,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) plugins: Vec<Box<dyn Plugin>>,
 }
 
 /// A server to talk to.
@@ -107,15 +110,24 @@ impl Target {
         });
         let echotest = Box::<bifrons_echotest::EchoTest>::default();
         core.add_plugin(moment(), echotest, None).expect("EchoTest starts");
+        for plugin in setup.plugins {
+            core.add_plugin(moment(), plugin, None).expect("starts");
+        }
         let front = Front::new(core);
         let admin = [false, true].into_iter().filter(|admin| !admin || setup.admin);
         for admin in admin {
             let bind = Bind::Tcp { ip: None, interface: None, port: 0 };
             let gate = setup.gate.clone();
             let base_path = if admin { "/admin" } else { "/janus" }.to_owned();
-            let door = websocket::Door { bind: bind.clone(), gate: gate.clone(), admin };
+            let door = websocket::Door {
+                bind: bind.clone(),
+                gate: gate.clone(),
+                admin,
+                tls: setup.tls.clone(),
+            };
             setup.websocket.doors.push(door);
-            setup.http.doors.push(http::Door { bind, gate, admin, base_path });
+            let tls = setup.tls.clone();
+            setup.http.doors.push(http::Door { bind, gate, admin, tls, base_path });
         }
         if setup.admin {
             front.set_admin(Rc::new(

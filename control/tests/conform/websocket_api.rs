@@ -3,13 +3,14 @@
 use crate::client::{Ws, code_of, error_of};
 use crate::target::{Setup, Target, run, run_paused};
 use bifrons_control::dispatch::CoreSettings;
-use bifrons_control::transport::{Cors, Gate, websocket};
+use bifrons_control::transport::{Bind, Cors, Gate, websocket};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
@@ -294,5 +295,44 @@ fn a_client_that_does_not_read_is_closed_and_counted() {
         let gone = json!({"janus": "keepalive", "session_id": at.0});
         assert_eq!(code_of(&other.ask(gone).await), 458, "its sessions went with it");
         while let Some(Ok(_)) = slow.socket.next().await {}
+    });
+}
+
+#[test]
+fn pings_are_answered() {
+    run(async {
+        let target = Target::start().await;
+        let mut ws = target.ws().await;
+        assert_eq!(ws.ask(json!({"janus": "ping"})).await["janus"], "pong");
+        ws.socket.send(Message::Ping("beat".into())).await.expect("sent");
+        let pong = tokio::time::timeout(seconds(2), ws.socket.next()).await.expect("in time");
+        assert_eq!(pong.expect("open").expect("sound"), Message::Pong("beat".into()));
+    });
+}
+
+#[test]
+fn a_path_can_be_listened_at() {
+    run(async {
+        let path = std::env::temp_dir().join(format!("bifrons-ws-{}", std::process::id()));
+        let door = websocket::Door {
+            bind: Bind::Unix(path.clone()),
+            gate: Gate::default(),
+            admin: false,
+            tls: None,
+        };
+        let websocket = websocket::Settings { doors: vec![door], ..websocket::Settings::default() };
+        let Some(_target) = Target::with(Setup { websocket, ..Setup::default() }).await else {
+            return;
+        };
+        let stream = tokio::net::UnixStream::connect(&path).await.expect("connects");
+        std::fs::remove_file(&path).expect("is there");
+        let mut request = "ws://localhost/".into_client_request().expect("a request");
+        request.headers_mut().insert(PROTOCOL.0, PROTOCOL.1.parse().expect("a value"));
+        let (mut socket, _) =
+            tokio_tungstenite::client_async(request, stream).await.expect("accepted");
+        let ping = r#"{"janus":"ping","transaction":"u"}"#;
+        socket.send(Message::text(ping)).await.expect("sent");
+        let pong = socket.next().await.expect("open").expect("sound");
+        assert_eq!(pong, Message::text(r#"{"janus":"pong","transaction":"u"}"#));
     });
 }

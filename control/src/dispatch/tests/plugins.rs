@@ -168,3 +168,13 @@ fn plugin_timers_fire_in_time() {
     server.wait(1);
     assert_eq!(server.log.take(), ["Elapsed"]);
 }
+
+#[test]
+fn a_panic_in_a_hook_fails_that_request_only() {
+    let mut server = Fixture::new();
+    let at = server.attached();
+    let reply = server.on(at, message("panic"));
+    assert_eq!(error_of(&reply), "462 Plugin returned a severe (unknown) error");
+    assert_eq!(server.on(at, message("reply"))["janus"], "success");
+    assert_eq!(server.core.counters().hooks_failed, 1);
+}

@@ -15,7 +15,8 @@ pub mod queue;
 mod target;
 
 use super::listen::{TaskGuard, spawn_guarded};
-use super::{Bind, Cors, Front, Gate, Listener, Stream, Transport};
+use super::tls::secured;
+use super::{Bind, Cors, Front, Gate, Listener, Stream, Tls, Transport};
 use crate::demo::DemoPages;
 use crate::dispatch::{ConnectionId, Outgoing, Owner, SessionEnd, TransportId};
 use bifrons_core::api::Style;
@@ -44,7 +45,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One API on one kind of listener.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Door {
     /// Where to listen.
     pub bind: Bind,
@@ -52,6 +53,8 @@ pub struct Door {
     pub gate: Gate,
     /// Whether it is the Admin API that is served.
     pub admin: bool,
+    /// The certificate, where TLS is spoken.
+    pub tls: Option<Tls>,
     /// Where the API begins: `/janus`, or `/` for the root.
     pub base_path: String,
 }
@@ -186,6 +189,7 @@ impl Http {
     }
 
     async fn serve(self: Rc<Self>, stream: Stream, peer: Option<SocketAddr>, door: Rc<Door>) {
+        let Some(stream) = secured(stream, door.tls.as_ref()).await else { return };
         let service = service_fn(|request| {
             tracing::trace!(?peer, method = %request.method(), "HTTP request");
             self.clone().answer(request, door.clone())
@@ -256,7 +260,12 @@ impl Transport for Http {
     fn connections(&self) -> Value {
         let mut open = serde_json::Map::new();
         for (door, seats) in self.settings.doors.iter().zip(&self.seats) {
-            let name = if door.admin { "admin_http" } else { "http" };
+            let name = match (door.admin, &door.tls) {
+                (false, None) => "http",
+                (false, Some(_)) => "https",
+                (true, None) => "admin_http",
+                (true, Some(_)) => "admin_https",
+            };
             // The list itself holds one.
             let count = Rc::strong_count(seats).saturating_sub(1);
             let sum = open.get(name).and_then(Value::as_u64).unwrap_or(0) + count as u64;

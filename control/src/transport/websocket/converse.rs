@@ -2,7 +2,8 @@
 
 use super::handshake::{self, Rules};
 use super::link::{Link, LinkState};
-use super::{Gate, WebSockets};
+use super::{Door, WebSockets};
+use crate::transport::tls::secured;
 use crate::transport::{MAX_REQUEST, Stream};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -65,11 +66,15 @@ impl WebSockets {
         self: Rc<Self>,
         stream: Stream,
         peer: Option<SocketAddr>,
-        gate: Gate,
-        admin: bool,
+        door: &Door,
     ) {
-        let rules = Rules { cors: &self.settings.cors, gate: &gate, admin };
-        let Some(socket) = handshake::accept(stream, rules, config()).await else {
+        let admin = door.admin;
+        let rules = Rules { cors: &self.settings.cors, gate: &door.gate, admin };
+        let socket = match secured(stream, door.tls.as_ref()).await {
+            Some(stream) => handshake::accept(stream, rules, config()).await,
+            None => None,
+        };
+        let Some(socket) = socket else {
             self.count(|counters| counters.refused += 1);
             return;
         };

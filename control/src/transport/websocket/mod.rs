@@ -12,7 +12,7 @@ mod handshake;
 pub mod link;
 
 use super::listen::{TaskGuard, spawn_guarded};
-use super::{Bind, Cors, Front, Gate, Listener, Transport};
+use super::{Bind, Cors, Front, Gate, Listener, Tls, Transport};
 use crate::dispatch::{ConnectionId, Origin, Outgoing, Owner, TransportId};
 use bifrons_core::api::{Style, json};
 use bifrons_core::plugin::About;
@@ -28,7 +28,7 @@ use std::time::Duration;
 pub const MAX_CONNECTIONS: usize = 60_000;
 
 /// One API on one kind of listener.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Door {
     /// Where to listen.
     pub bind: Bind,
@@ -36,10 +36,12 @@ pub struct Door {
     pub gate: Gate,
     /// Whether it is the Admin API that is served.
     pub admin: bool,
+    /// The certificate, where TLS is spoken.
+    pub tls: Option<Tls>,
 }
 
 /// The transport's settings.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Listeners.
     pub doors: Vec<Door>,
@@ -120,17 +122,16 @@ impl WebSockets {
     }
 
     async fn listen(self: Rc<Self>, listener: Listener, door: Door) {
-        let open = Rc::new(());
+        let (door, open) = (Rc::new(door), Rc::new(()));
         loop {
             let (stream, peer) = listener.accept(&door.gate).await;
             if Rc::strong_count(&open) > MAX_CONNECTIONS {
                 self.count(|counters| counters.refused += 1);
                 continue;
             }
-            let (transport, gate) = (self.clone(), door.gate.clone());
-            let (admin, seat) = (door.admin, open.clone());
+            let (transport, door, seat) = (self.clone(), door.clone(), open.clone());
             tokio::task::spawn_local(async move {
-                transport.serve(stream, peer, gate, admin).await;
+                transport.serve(stream, peer, &door).await;
                 drop(seat);
             });
         }
