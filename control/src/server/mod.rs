@@ -11,6 +11,7 @@ mod log;
 mod network;
 mod process;
 mod run;
+mod stun;
 
 use crate::auth::Authority;
 use crate::dispatch::{Core, CoreSettings, Parts, ServerFacts};
@@ -96,12 +97,11 @@ fn refuse_what_is_missing(settings: &Settings) -> Result<(), Refusal> {
         tracing::warn!("ice_tcp: candidates over TCP are not built yet; only UDP is offered");
     }
     for (key, set) in [
-        ("stun_server", settings.nat.stun_server.is_some()),
         ("turn_server", settings.nat.turn_server.is_some()),
         ("turn_rest_api", settings.nat.turn_rest_api.is_some()),
     ] {
         if set {
-            tracing::warn!("{key} is not used yet; say nat_1_1_mapping for a public address");
+            tracing::warn!("{key} is not used yet: there are no relayed candidates of ours");
         }
     }
     Ok(())
@@ -213,7 +213,8 @@ fn facts(configuration: &Configuration, network: &Network, shards: usize) -> Ser
         data_channels: false,
         server_name: general.server_name.clone(),
         local_ip: network.local_ip().to_string(),
-        public_ips: nat.nat_1_1_mapping.iter().map(ToString::to_string).collect(),
+        public_ips: network.public_ips().iter().map(ToString::to_string).collect(),
+        stun_server: nat.stun_server.as_ref().map(|host| format!("{host}:{}", nat.stun_port)),
         ipv6: media.ipv6,
         ipv6_link_local: media.ipv6_linklocal,
         ice_lite: nat.ice_lite,

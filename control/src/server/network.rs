@@ -1,6 +1,6 @@
 //! The host's addresses, and the datapath on top of them.
 
-use super::Refusal;
+use super::{Refusal, stun};
 use crate::negotiation::NegotiationSettings;
 use bifrons_core::config::Settings;
 use bifrons_core::config::settings::Engine;
@@ -25,7 +25,7 @@ pub(super) struct Network {
 impl Network {
     /// Looks at the host's interfaces, applies the rules, makes or reads the certificate.
     pub(super) fn discover(settings: &Settings) -> Result<Self, Refusal> {
-        let rules = rules(settings);
+        let mut rules = rules(settings);
         let addresses = interface_addresses()?;
         let plan = LocalPlan::new(&addresses, &rules);
         if plan.bind.is_empty() {
@@ -39,12 +39,25 @@ impl Network {
         if plan.left_out > 0 {
             tracing::warn!(left_out = plan.left_out, "too many local addresses; some are not used");
         }
+        let local = plan.bind.first().map_or(Ipv4Addr::LOCALHOST.into(), |bound| bound.ip);
+        if let Some(public) = stun::public_address(&settings.nat, local)?
+            && !rules.nat_1_1_mapping.contains(&public)
+        {
+            // A guess, unlike a configured mapping: our own address stays offered beside it.
+            rules.keep_private_host |= rules.nat_1_1_mapping.is_empty();
+            rules.nat_1_1_mapping.push(public);
+        }
         Ok(Network { rules, plan, certificate: certificate(settings)? })
     }
 
     /// The first address that media come to.
     pub(super) fn local_ip(&self) -> IpAddr {
         self.plan.bind.first().map_or(Ipv4Addr::LOCALHOST.into(), |bound| bound.ip)
+    }
+
+    /// Addresses under which the world reaches us, if they are not our own.
+    pub(super) fn public_ips(&self) -> &[IpAddr] {
+        &self.rules.nat_1_1_mapping
     }
 
     /// What the negotiation needs to know of all this.
