@@ -1,0 +1,284 @@
+//! Synchronous requests about rooms as a whole: create, edit, destroy, exists, list
+//! (plugin-videoroom §4).
+
+use crate::api::{Body, FLAG, Field, TEXT, UINT, Want, may, must};
+use crate::error::{Code, Refusal};
+use crate::id::Id;
+use crate::notice;
+use crate::persist;
+use crate::plugin::{Saving, Seat, VideoRoom};
+use crate::room::Room;
+use crate::settings::{Given, SETTINGS, Settings, floored};
+use crate::{MAX_ROOMS, MAX_TOKENS};
+use bifrons_core::plugin::{Host, ReplyKey, Ticket, Verdict};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// Fields of `edit` besides the room.
+const EDIT: [Field; 12] = [
+    may("new_description", TEXT),
+    may("new_is_private", FLAG),
+    may("new_secret", TEXT),
+    may("new_pin", TEXT),
+    may("new_require_pvtid", FLAG),
+    may("new_bitrate", UINT),
+    may("new_fir_freq", UINT),
+    may("new_publishers", UINT),
+    may("new_lock_record", FLAG),
+    may("new_rec_dir", TEXT),
+    may("permanent", FLAG),
+    must("room", Want::Id),
+];
+
+/// A success with this `videoroom` and the room.
+pub(crate) fn success(kind: &str, room: &Id) -> Map<String, Value> {
+    let mut data = Map::new();
+    data.insert("videoroom".to_owned(), json!(kind));
+    data.insert("room".to_owned(), json!(room));
+    data
+}
+
+impl VideoRoom {
+    /// Serves a synchronous request; `reply` is where a late answer may go, `None` for an
+    /// operator's.
+    pub(crate) fn manage(
+        &mut self,
+        host: &mut dyn Host,
+        name: &str,
+        body: &Map<String, Value>,
+        reply: Option<ReplyKey>,
+    ) -> Result<Verdict, Refusal> {
+        let body = Body::checked(body, self.general.string_ids, &[])?;
+        let data = match name {
+            "create" => return self.create(host, &body, reply),
+            "edit" => return self.edit(host, &body, reply),
+            "destroy" => return self.destroy(host, &body, reply),
+            "exists" => self.exists(&body)?,
+            "list" => self.list(&body)?,
+            "allowed" => self.allowed(&body)?,
+            "kick" => self.kick(host, &body)?,
+            "moderate" => self.moderate(host, &body)?,
+            "listparticipants" => self.list_participants(&body)?,
+            "enable_recording" => self.enable_recording(host, &body)?,
+            _ => self.unbuilt(name, &body)?,
+        };
+        Ok(Verdict::Reply(data))
+    }
+
+    /// The room that `body` names, once its secret is proved. The fields of the request have to
+    /// be checked before.
+    pub(crate) fn owned_room(&self, body: &Body<'_>) -> Result<&Room, Refusal> {
+        let room = self.room(&body.the_id("room")?)?;
+        body.prove("secret", room.settings.secret.as_deref())?;
+        Ok(room)
+    }
+
+    fn create(
+        &mut self,
+        host: &mut dyn Host,
+        body: &Body<'_>,
+        reply: Option<ReplyKey>,
+    ) -> Result<Verdict, Refusal> {
+        body.check(&SETTINGS)?;
+        body.check(&[may("dummy_streams", crate::api::ARRAY), may("permanent", FLAG)])?;
+        body.check(&[may("room", Want::Id)])?;
+        body.prove("admin_key", self.general.admin_key.as_deref())?;
+        let named = body.id("room").filter(|id| !id.is_unset());
+        let mut settings = Settings::read(&Given::Request(*body), "")?;
+        settings.signed_tokens &= host.auth_is_signed();
+        let allowed = body.texts("allowed")?.map(BTreeSet::from_iter);
+        let permanent = body.flag("permanent").unwrap_or(false);
+        self.check_permanent(permanent)?;
+        let tokens = allowed.as_ref().map_or(0, BTreeSet::len);
+        if self.rooms.len() >= MAX_ROOMS || tokens > MAX_TOKENS {
+            return Err(Refusal::new(Code::Unknown, "Too many rooms or tokens"));
+        }
+        let id = named.unwrap_or_else(|| self.free_room_id(host));
+        if self.rooms.contains_key(&id) {
+            return Err(Refusal::new(Code::RoomExists, format!("Room {id} already exists")));
+        }
+        if settings.description.is_empty() {
+            settings.description = format!("Room {id}");
+        }
+        let room = Room::new(host, id.clone(), settings, allowed);
+        self.rooms.insert(id.clone(), room);
+        self.tell_handlers(host, None, || notice::handlers("created", &id));
+        self.conclude(host, "created", &id, permanent, reply)
+    }
+
+    fn free_room_id(&self, host: &mut dyn Host) -> Id {
+        loop {
+            let id = Id::generate(host, self.general.string_ids);
+            if !self.rooms.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    fn edit(
+        &mut self,
+        host: &mut dyn Host,
+        body: &Body<'_>,
+        reply: Option<ReplyKey>,
+    ) -> Result<Verdict, Refusal> {
+        body.check(&EDIT)?;
+        let id = self.owned_room(body)?.id.clone();
+        let permanent = body.flag("permanent").unwrap_or(false);
+        self.check_permanent(permanent)?;
+        if let Some(room) = self.rooms.get_mut(&id) {
+            change(&mut room.settings, body);
+        }
+        self.tell_handlers(host, None, || notice::handlers("edited", &id));
+        self.conclude(host, "edited", &id, permanent, reply)
+    }
+
+    /// Participants are told and lose their PeerConnections; subscriptions lose their feeds
+    /// silently and keep theirs (§4 `destroy`).
+    fn destroy(
+        &mut self,
+        host: &mut dyn Host,
+        body: &Body<'_>,
+        reply: Option<ReplyKey>,
+    ) -> Result<Verdict, Refusal> {
+        body.check(&[must("room", Want::Id), may("permanent", FLAG)])?;
+        let id = self.owned_room(body)?.id.clone();
+        let permanent = body.flag("permanent").unwrap_or(false);
+        self.check_permanent(permanent)?;
+        let Some(room) = self.rooms.remove(&id) else {
+            return Err(crate::plugin::no_such_room(&id));
+        };
+        room.tell(host, None, &json!({ "videoroom": "destroyed", "room": id }));
+        for handle in room.participants.values().filter_map(|p| p.handle()) {
+            self.seats.insert(handle, Seat::Gone);
+            host.close_pc(handle);
+        }
+        for handle in &room.subscribers {
+            if let Some(sub) = self.subscriptions.get_mut(handle) {
+                sub.room_gone = true;
+                sub.lines.iter_mut().for_each(|line| line.feed = None);
+                crate::relay::sync_routes(host, None, sub);
+            }
+        }
+        self.tell_handlers(host, None, || notice::handlers("destroyed", &id));
+        self.conclude(host, "destroyed", &id, permanent, reply)
+    }
+
+    fn exists(&self, body: &Body<'_>) -> Result<Value, Refusal> {
+        body.check(&[must("room", Want::Id)])?;
+        let id = body.the_id("room")?;
+        let mut data = success("success", &id);
+        data.insert("exists".to_owned(), json!(self.rooms.contains_key(&id)));
+        Ok(Value::Object(data))
+    }
+
+    /// An `admin_key` that is empty or no string counts as absent.
+    fn list(&self, body: &Body<'_>) -> Result<Value, Refusal> {
+        let known = self.general.admin_key.as_deref();
+        let shows_private = match (known, body.filled("admin_key")) {
+            (Some(key), Some(given)) if crate::api::is_same(&given, key) => true,
+            (Some(_), Some(_)) => {
+                return Err(Refusal::new(Code::Unauthorized, "Unauthorized (wrong admin_key)"));
+            }
+            _ => false,
+        };
+        let seen = |room: &&Room| shows_private || !room.settings.is_private;
+        let list: Vec<_> = self.rooms.values().filter(seen).map(Room::describe).collect();
+        Ok(json!({ "videoroom": "success", "list": list }))
+    }
+
+    /// 499 when something is to be kept and there is no configuration to keep it in.
+    fn check_permanent(&self, permanent: bool) -> Result<(), Refusal> {
+        if permanent && self.tree.is_none() {
+            return Err(Refusal::new(Code::Unknown, "No configuration file to save the room in"));
+        }
+        Ok(())
+    }
+
+    /// The reply to a change of a room, once it is on disk if it is to be.
+    fn conclude(
+        &mut self,
+        host: &mut dyn Host,
+        kind: &str,
+        id: &Id,
+        permanent: bool,
+        reply: Option<ReplyKey>,
+    ) -> Result<Verdict, Refusal> {
+        let mut data = success(kind, id);
+        data.insert("permanent".to_owned(), json!(false));
+        if !permanent {
+            return Ok(Verdict::Reply(Value::Object(data)));
+        }
+        let Some(tree) = &mut self.tree else { return Ok(Verdict::Reply(Value::Object(data))) };
+        let before = tree.clone();
+        match self.rooms.get(id) {
+            Some(room) => persist::put(tree, id, &room.settings),
+            None => persist::take_out(tree, id),
+        }
+        let written = persist::file(tree).map(|file| host.store(file));
+        let Ok(Some(ticket)) = written else {
+            tracing::warn!(room = %id, "the room cannot be saved: {written:?}");
+            *tree = before;
+            return Ok(Verdict::Reply(Value::Object(data)));
+        };
+        let Some(reply) = reply else {
+            // An operator's request has to be answered now: it says what was set going.
+            data.insert("permanent".to_owned(), json!(true));
+            let saving = Saving { reply: None, data: data.clone(), before };
+            self.saving.insert(ticket, saving);
+            return Ok(Verdict::Reply(Value::Object(data)));
+        };
+        self.saving.insert(ticket, Saving { reply: Some(reply), data, before });
+        Ok(Verdict::Deferred)
+    }
+
+    /// The configuration is on disk, or not: the one who asked is told.
+    pub(crate) fn saved(
+        &mut self,
+        host: &mut dyn Host,
+        ticket: Ticket,
+        outcome: Result<(), String>,
+    ) {
+        let Some(mut saving) = self.saving.remove(&ticket) else { return };
+        if let Err(reason) = &outcome {
+            tracing::warn!("a room could not be saved: {reason}");
+            // Later changes are built on this one: only the last can be taken back.
+            if self.saving.is_empty() {
+                self.tree = Some(saving.before);
+            }
+        }
+        if let Some(reply) = saving.reply {
+            saving.data.insert("permanent".to_owned(), json!(outcome.is_ok()));
+            host.reply(reply, Verdict::Reply(Value::Object(saving.data)));
+        }
+    }
+}
+
+/// Takes over what `edit` may change. Empty texts change nothing.
+fn change(settings: &mut Settings, body: &Body<'_>) {
+    if let Some(text) = body.filled("new_description") {
+        settings.description = text;
+    }
+    for (name, place) in [
+        ("new_secret", &mut settings.secret),
+        ("new_pin", &mut settings.pin),
+        ("new_rec_dir", &mut settings.rec_dir),
+    ] {
+        if let Some(text) = body.filled(name) {
+            *place = Some(text);
+        }
+    }
+    for (name, place) in [
+        ("new_is_private", &mut settings.is_private),
+        ("new_require_pvtid", &mut settings.require_pvtid),
+        ("new_lock_record", &mut settings.lock_record),
+    ] {
+        *place = body.flag(name).unwrap_or(*place);
+    }
+    if let Some(bps) = body.number("new_bitrate") {
+        settings.bitrate_bps = floored(bps);
+    }
+    if let Some(seconds) = body.number("new_fir_freq") {
+        settings.fir_freq_s = u16::try_from(seconds).unwrap_or(u16::MAX);
+    }
+    settings.publishers = body.number("new_publishers").unwrap_or(settings.publishers);
+}

@@ -1,0 +1,246 @@
+//! VideoRoom behind the plugin contract: the tables, and which request goes where.
+
+use crate::error::{Code, Refusal};
+use crate::id::Id;
+use crate::persist::{self, General};
+use crate::room::Room;
+use crate::subscription::Subscription;
+use bifrons_core::api::FieldError;
+use bifrons_core::config::Tree;
+use bifrons_core::media::{Fact, PeerId};
+use bifrons_core::plugin::{
+    About, Answer, HandleKey, Host, Plugin, ReplyKey, Request, Ticket, Verdict,
+};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, HashMap};
+
+/// What clients attach to.
+pub(crate) const PACKAGE: &str = "janus.plugin.videoroom";
+
+/// What a handle is, for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seat {
+    /// Nothing yet.
+    Fresh,
+    /// A participant of a room.
+    Publisher {
+        /// The room.
+        room: Id,
+        /// The participant.
+        user: Id,
+    },
+    /// Was a participant; left, was kicked, or its room is gone.
+    Gone,
+    /// Has a subscription.
+    Subscriber,
+}
+
+/// A change of the configuration that is being written, and what to answer then.
+#[derive(Clone, Debug)]
+pub(crate) struct Saving {
+    /// Whom to answer.
+    pub(crate) reply: Option<ReplyKey>,
+    /// The answer, `permanent` still to be set.
+    pub(crate) data: Map<String, Value>,
+    /// The room's entry as it was, to go back to.
+    pub(crate) before: Tree,
+}
+
+/// See the crate.
+#[derive(Debug, Default)]
+pub struct VideoRoom {
+    pub(crate) general: General,
+    /// The configuration that permanent rooms are written into; `None` if there is none.
+    pub(crate) tree: Option<Tree>,
+    pub(crate) rooms: BTreeMap<Id, Room>,
+    pub(crate) seats: HashMap<HandleKey, Seat>,
+    pub(crate) subscriptions: HashMap<HandleKey, Subscription>,
+    pub(crate) saving: HashMap<Ticket, Saving>,
+}
+
+/// Requests that are answered by an event.
+const ASYNCHRONOUS: [&str; 12] = [
+    "join",
+    "joinandconfigure",
+    "configure",
+    "publish",
+    "unpublish",
+    "start",
+    "pause",
+    "switch",
+    "subscribe",
+    "unsubscribe",
+    "update",
+    "leave",
+];
+
+/// The name of a request, in lower case.
+fn name_of(body: &Map<String, Value>) -> Result<String, Refusal> {
+    use bifrons_core::api::{Expect, required};
+    let name: Result<&Value, FieldError> = required(body, "request", Expect::String);
+    Ok(name?.as_str().unwrap_or_default().to_ascii_lowercase())
+}
+
+impl VideoRoom {
+    /// Serves a request that is answered by an event.
+    fn serve(&mut self, host: &mut dyn Host, name: &str, request: &Request) -> Result<(), Refusal> {
+        let seat = self.seats.get(&request.handle).cloned().unwrap_or(Seat::Fresh);
+        let joins = matches!(name, "join" | "joinandconfigure");
+        match seat {
+            Seat::Fresh if joins => self.join(host, name, request),
+            Seat::Fresh => {
+                Err(Refusal::new(Code::JoinFirst, "Invalid request on unconfigured participant"))
+            }
+            _ if joins => {
+                let text = "Already in as a participant or subscriber on this handle";
+                Err(Refusal::new(Code::AlreadyJoined, text))
+            }
+            Seat::Gone => Err(Refusal::new(Code::NoSuchRoom, "No such room")),
+            Seat::Publisher { room, user } => {
+                self.serve_publisher(host, name, request, &room, &user)
+            }
+            Seat::Subscriber => self.serve_subscriber(host, name, request),
+        }
+    }
+
+    /// Tells the event handlers, if anybody wants to know.
+    pub(crate) fn tell_handlers(
+        &self,
+        host: &mut dyn Host,
+        handle: Option<HandleKey>,
+        body: impl FnOnce() -> Map<String, Value>,
+    ) {
+        if self.general.events && host.events_enabled() {
+            host.notify_event(handle, Value::Object(body()));
+        }
+    }
+
+    /// The room of this id.
+    pub(crate) fn room(&self, id: &Id) -> Result<&Room, Refusal> {
+        self.rooms.get(id).ok_or_else(|| no_such_room(id))
+    }
+}
+
+/// 426.
+pub(crate) fn no_such_room(id: &Id) -> Refusal {
+    Refusal::new(Code::NoSuchRoom, format!("No such room ({id})"))
+}
+
+impl Plugin for VideoRoom {
+    fn about(&self) -> About {
+        About {
+            package: PACKAGE,
+            name: "Bifrons VideoRoom",
+            description: "Rooms of publishers and subscribers",
+            author: "The Bifrons authors",
+            version: 10,
+            version_string: "0.0.10",
+        }
+    }
+
+    fn start(&mut self, host: &mut dyn Host, config: Option<&Tree>) -> Result<(), String> {
+        self.tree = config.cloned();
+        let Some(tree) = config else { return Ok(()) };
+        self.general = General::read(tree);
+        for (id, mut settings) in persist::rooms(tree, self.general.string_ids) {
+            settings.signed_tokens &= host.auth_is_signed();
+            let room = Room::new(host, id.clone(), settings, None);
+            self.rooms.insert(id, room);
+        }
+        Ok(())
+    }
+
+    fn create_session(&mut self, _host: &mut dyn Host, handle: HandleKey) -> Result<(), i32> {
+        self.seats.insert(handle, Seat::Fresh);
+        Ok(())
+    }
+
+    fn handle_message(&mut self, host: &mut dyn Host, request: Request) -> Verdict {
+        let name = match name_of(&request.body) {
+            Ok(name) => name,
+            Err(refusal) => return Verdict::Reply(refusal.event()),
+        };
+        if ASYNCHRONOUS.contains(&name.as_str()) {
+            if let Err(refusal) = self.serve(host, &name, &request) {
+                // A handle that is gone needs no refusal.
+                let _ = host.push_event(
+                    request.handle,
+                    Some(&request.transaction),
+                    refusal.event(),
+                    None,
+                );
+            }
+            return Verdict::Ack(None);
+        }
+        match self.manage(host, &name, &request.body, Some(request.reply)) {
+            Ok(verdict) => verdict,
+            Err(refusal) => Verdict::Reply(refusal.event()),
+        }
+    }
+
+    fn handle_admin_message(&mut self, host: &mut dyn Host, body: &Value) -> Option<Value> {
+        let outcome = (|| {
+            let body = body.as_object().ok_or_else(|| {
+                Refusal::new(Code::InvalidRequest, "The request should be an object")
+            })?;
+            let name = name_of(body)?;
+            self.manage(host, &name, body, None)
+        })();
+        match outcome {
+            Ok(Verdict::Reply(data)) => Some(data),
+            Ok(_) => None,
+            Err(refusal) => Some(refusal.event()),
+        }
+    }
+
+    fn setup_media(&mut self, host: &mut dyn Host, handle: HandleKey, peer: PeerId) {
+        match self.seats.get(&handle).cloned() {
+            Some(Seat::Publisher { room, user }) => {
+                self.publisher_up(host, handle, peer, &room, &user);
+            }
+            Some(Seat::Subscriber) => self.subscriber_up(host, handle, peer),
+            _ => {}
+        }
+    }
+
+    fn hangup_media(&mut self, host: &mut dyn Host, handle: HandleKey) {
+        match self.seats.get(&handle).cloned() {
+            Some(Seat::Publisher { room, user }) => {
+                self.end_publishing(host, &room, &user, false);
+            }
+            Some(Seat::Subscriber) => self.subscriber_down(host, handle),
+            _ => {}
+        }
+    }
+
+    fn fact(&mut self, host: &mut dyn Host, handle: HandleKey, fact: &Fact) {
+        match self.seats.get(&handle).cloned() {
+            Some(Seat::Publisher { room, user }) => {
+                self.publisher_fact(host, handle, fact, &room, &user);
+            }
+            Some(Seat::Subscriber) => self.subscriber_fact(host, handle, fact),
+            _ => {}
+        }
+    }
+
+    fn destroy_session(&mut self, host: &mut dyn Host, handle: HandleKey) {
+        match self.seats.remove(&handle) {
+            Some(Seat::Publisher { room, user }) => {
+                self.end_publishing(host, &room, &user, true);
+                self.remove_participant(host, &room, &user, "leaving");
+            }
+            Some(Seat::Subscriber) => self.forget_subscription(host, handle),
+            _ => {}
+        }
+    }
+
+    fn query_session(&self, handle: HandleKey) -> Value {
+        self.describe(handle)
+    }
+
+    fn answered(&mut self, host: &mut dyn Host, ticket: Ticket, answer: Answer) {
+        if let Answer::Stored(outcome) = answer {
+            self.saved(host, ticket, outcome);
+        }
+    }
+}
