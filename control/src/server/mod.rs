@@ -156,7 +156,10 @@ fn dispatcher(
 
 /// Every plugin of the program, with the name that the `disable` list knows it by.
 fn plugins() -> Vec<(&'static str, Box<dyn Plugin>)> {
-    vec![("echotest", Box::new(bifrons_echotest::EchoTest::default()))]
+    vec![
+        ("echotest", Box::new(bifrons_echotest::EchoTest::default())),
+        ("videoroom", Box::new(bifrons_videoroom::VideoRoom::default())),
+    ]
 }
 
 /// A plugin that does not start is left out, and the log says so (plugin-api Part A).
