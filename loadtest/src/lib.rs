@@ -8,3 +8,6 @@
 
 pub mod janus;
 pub mod peer;
+pub mod report;
+pub mod scenario;
+pub mod server;

@@ -1,2 +1,149 @@
-//! Load scenarios against a Janus API.
-fn main() {}
+//! `bifrons-loadtest`: load scenarios against a Janus API, ours or a stock one.
+//!
+//! Exit status: 0 when the run kept every bound it was given, 1 when it did not, 2 when it could
+//! not be run. One thread does everything, so that pinning it to one core is one `taskset`.
+
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bifrons_loadtest::report::Thresholds;
+use bifrons_loadtest::scenario::{Echo, ScenarioError, VideoRoom};
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(version, about = "WebRTC load generator that speaks the Janus API")]
+struct Arguments {
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Subcommand)]
+enum Scenario {
+    /// Publishers and subscribers in one VideoRoom
+    Videoroom(VideoRoomOptions),
+    /// One peer in the EchoTest
+    Echotest(EchoOptions),
+}
+
+#[derive(Args)]
+struct Target {
+    /// The Janus API, ws://host:port or http://host:port/janus
+    #[arg(long, default_value = "ws://127.0.0.1:8188")]
+    url: String,
+    /// Local address for media, reachable from the server
+    #[arg(long, default_value = "127.0.0.1")]
+    local_ip: IpAddr,
+    /// Video payload bits per second of each publisher
+    #[arg(long, default_value_t = 2_000_000)]
+    bitrate: u64,
+    /// Length of the measured window
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+}
+
+#[derive(Args)]
+struct VideoRoomOptions {
+    #[command(flatten)]
+    target: Target,
+    /// Publishers
+    #[arg(long, default_value_t = 1)]
+    publishers: u32,
+    /// Subscribers, each receiving all publishers
+    #[arg(long, default_value_t = 100)]
+    subscribers: u32,
+    /// Publish video only
+    #[arg(long)]
+    no_audio: bool,
+    /// Process id of the server, to account its CPU time and memory
+    #[arg(long)]
+    server_pid: Option<u32>,
+    /// Print the figures as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Largest share of packets that may be lost, 0..1
+    #[arg(long)]
+    max_loss: Option<f64>,
+    /// Largest 99th percentile of latency in milliseconds
+    #[arg(long)]
+    max_p99_ms: Option<u64>,
+    /// Largest CPU time of the server per delivered packet in microseconds
+    #[arg(long)]
+    max_cpu_us: Option<f64>,
+    /// Smallest idle share of the generator, 0..1; a busy generator measures itself
+    #[arg(long)]
+    min_idle: Option<f64>,
+}
+
+#[derive(Args)]
+struct EchoOptions {
+    #[command(flatten)]
+    target: Target,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(async {
+            match arguments.scenario {
+                Scenario::Videoroom(options) => videoroom(options).await,
+                Scenario::Echotest(options) => echotest(options).await,
+            }
+        }),
+        Err(error) => Err(error.into()),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("bifrons-loadtest: {error}");
+        ExitCode::from(2)
+    })
+}
+
+async fn videoroom(options: VideoRoomOptions) -> Result<ExitCode, ScenarioError> {
+    let scenario = VideoRoom {
+        url: options.target.url,
+        local_ip: options.target.local_ip,
+        publishers: options.publishers,
+        subscribers: options.subscribers,
+        rate_bps: options.target.bitrate,
+        audio: !options.no_audio,
+        window: Duration::from_secs(options.target.seconds),
+        server: options.server_pid,
+    };
+    let report = scenario.run().await?;
+    if options.json {
+        println!("{:#}", report.to_json());
+    } else {
+        println!("{report}");
+    }
+    let failures = report.failures(&Thresholds {
+        loss: options.max_loss,
+        p99: options.max_p99_ms.map(Duration::from_millis),
+        cpu_us: options.max_cpu_us,
+        idle: options.min_idle,
+    });
+    failures.iter().for_each(|failure| eprintln!("bifrons-loadtest: {failure}"));
+    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn echotest(options: EchoOptions) -> Result<ExitCode, ScenarioError> {
+    let target = options.target;
+    let scenario = Echo {
+        url: target.url,
+        local_ip: target.local_ip,
+        rate_bps: target.bitrate,
+        span: Duration::from_secs(target.seconds),
+    };
+    let stats = scenario.run().await?;
+    for ((mid, _), sent) in &stats.sent {
+        let back = stats.from_mid(mid).cloned().unwrap_or_default();
+        println!(
+            "mid {mid}: {} packets sent, {} back, {} frames",
+            sent.packets, back.packets, back.frames
+        );
+    }
+    let whole = stats.sent.iter().all(|((mid, _), sent)| {
+        stats.from_mid(mid).is_some_and(|back| back.packets == sent.packets)
+    });
+    Ok(if whole && !stats.sent.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

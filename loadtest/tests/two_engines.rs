@@ -46,7 +46,7 @@ impl Pair {
                     self.engines[from].poll(self.now).expect("poll")
                 {
                     self.count += u64::from(from == 0);
-                    if from == 0 && self.count % self.lose_every == 0 {
+                    if from == 0 && self.count.is_multiple_of(self.lose_every) {
                         continue;
                     }
                     let source = self.addresses[from];

@@ -151,6 +151,22 @@ impl Peer {
         self.with(move |engine| engine.send(&mid, rid.as_deref(), shape, Instant::now())).await?
     }
 
+    /// See [`Engine::hold`].
+    ///
+    /// # Errors
+    /// [`PeerError::Gone`].
+    pub async fn hold(&self, held: bool) -> Result<(), PeerError> {
+        self.with(move |engine| engine.hold(held, Instant::now())).await
+    }
+
+    /// See [`Engine::reset_counts`].
+    ///
+    /// # Errors
+    /// [`PeerError::Gone`].
+    pub async fn reset_counts(&self) -> Result<(), PeerError> {
+        self.with(Engine::reset_counts).await
+    }
+
     /// See [`Engine::stop`].
     ///
     /// # Errors

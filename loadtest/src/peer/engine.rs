@@ -123,6 +123,7 @@ pub struct Engine {
     stats: Stats,
     wait: Instant,
     outgoing: VecDeque<Transmit>,
+    held: bool,
 }
 
 impl Engine {
@@ -142,6 +143,7 @@ impl Engine {
             stats: Stats::new(),
             wait: now,
             outgoing: VecDeque::new(),
+            held: false,
         };
         if !engine.config.trickle {
             engine.add_local_candidate();
@@ -199,6 +201,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Holds all sources back, or lets them go on where they stopped. Between two holds the counts
+    /// of sender and receivers compare exactly, once what is under way has arrived.
+    pub fn hold(&mut self, held: bool, now: Instant) {
+        self.held = held;
+        self.sources.iter_mut().for_each(|(_, _, source)| source.resume(now));
+        self.wait = now;
+    }
+
     /// Stops the sources of `mid`.
     pub fn stop(&mut self, mid: &str) {
         let mid = Mid::from(mid);
@@ -245,7 +255,8 @@ impl Engine {
                 str0m::Output::Transmit(transmit) => self.outgoing.push_back(transmit),
                 str0m::Output::Event(event) => self.event(event),
                 str0m::Output::Timeout(at) => {
-                    let due = self.sources.iter().map(|s| s.2.due()).min();
+                    let live = self.sources.iter().filter(|_| !self.held);
+                    let due = live.map(|s| s.2.due()).min();
                     self.wait = due.map_or(at, |due| due.min(at));
                     self.stats.closed |= !self.rtc.is_alive();
                     return Ok(());
@@ -274,6 +285,9 @@ impl Engine {
 
     /// Writes the frames that are due.
     fn produce(&mut self, now: Instant) {
+        if self.held {
+            return;
+        }
         let stamp = Stamp(now.saturating_duration_since(self.epoch).as_nanos() as u64);
         for (mid, rid, source) in &mut self.sources {
             while source.due() <= now {

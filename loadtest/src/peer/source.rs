@@ -64,6 +64,11 @@ impl Source {
         self.due
     }
 
+    /// The next frame is due now, if it was due before.
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.due = self.due.max(now);
+    }
+
     pub(super) fn kind(&self) -> MediaKind {
         self.kind
     }

@@ -1,0 +1,27 @@
+//! What a run does: peers, media and the window that is measured.
+
+mod echo;
+mod videoroom;
+
+pub use echo::Echo;
+pub use videoroom::VideoRoom;
+
+use crate::janus::JanusError;
+use crate::peer::PeerError;
+
+/// Why a scenario could not be run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// Signalling.
+    #[error("signalling: {0}")]
+    Janus(#[from] JanusError),
+    /// A peer.
+    #[error("peer: {0}")]
+    Peer(#[from] PeerError),
+    /// The server's accounts.
+    #[error("the server's process: {0}")]
+    Account(#[from] std::io::Error),
+    /// An answer without the SDP it needs.
+    #[error("the server sent no SDP with {0}")]
+    NoSdp(&'static str),
+}
