@@ -8,6 +8,15 @@ use serde_json::{Value, json};
 
 use crate::server::Account;
 
+/// Longest latency recorded, microseconds; later packets count as this.
+const LATENCY_TOP_US: u64 = 10_000_000;
+
+/// An empty histogram of delays in microseconds, 1 us to 10 s, two significant digits.
+#[must_use]
+pub fn latency_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_TOP_US, 2).expect("constant bounds are valid")
+}
+
 /// The figures of one measured window. Packets are RTP packets as applications see them:
 /// retransmissions fill gaps and do not count twice.
 #[derive(Clone, Debug)]
@@ -209,7 +218,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let account = |ticks| Account { user: second * ticks, system: second * ticks, resident: 0 };
         let end = Account { resident: 11 << 20, ..account(3) };
-        let mut latency_us = Histogram::new(2).expect("valid");
+        let mut latency_us = latency_histogram();
         (1..=100).for_each(|ms: u64| latency_us.saturating_record(ms * 1000));
         Report {
             title: String::new(),

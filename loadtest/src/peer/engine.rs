@@ -16,8 +16,6 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Rtc, RtcError};
 use super::source::{Source, Written};
 use super::{PeerConfig, PeerError, Received, Shape, Stamp};
 
-/// Longest latency recorded, microseconds; later ones count as this.
-const LATENCY_TOP_US: u64 = 10_000_000;
 /// Data channel texts kept unread.
 const TEXTS: usize = 1024;
 
@@ -68,7 +66,6 @@ pub struct Stats {
 
 impl Stats {
     fn new() -> Self {
-        let latency_us = Histogram::new_with_bounds(1, LATENCY_TOP_US, 2);
         Self {
             connected: false,
             ice_connections: 0,
@@ -80,7 +77,7 @@ impl Stats {
             rtcp: VecDeque::new(),
             channels: Vec::new(),
             texts: VecDeque::new(),
-            latency_us: latency_us.expect("constant bounds are valid"),
+            latency_us: crate::report::latency_histogram(),
         }
     }
 
