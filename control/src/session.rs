@@ -1,14 +1,17 @@
 //! Sessions and their handles, as plain tables.
 //!
 //! A session belongs to the connection that created or last claimed it; its handles each belong to
-//! one plugin for life. Bounds: [`MAX_SESSIONS`], [`MAX_HANDLES`] a session, [`MAX_EARLY`] queued
-//! candidates a handle; what is beyond is refused by the dispatcher and counted there. Cost: a
-//! look-up is one or two hash probes; the sweep walks all sessions once in two seconds.
+//! one plugin for life. Bounds: [`MAX_SESSIONS`], [`MAX_HANDLES`] a session and [`MAX_ALL_HANDLES`]
+//! in all, [`early::MAX_EARLY`] candidates that wait for a handle's offer; what is beyond is refused
+//! by the dispatcher and counted there. Cost: a look-up is one or two hash probes; the sweep walks
+//! all sessions once in two seconds.
+
+pub mod early;
 
 use crate::dispatch::Owner;
-use bifrons_core::api::Trickle;
 use bifrons_core::plugin::HandleKey;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use early::EarlyCandidates;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// Most sessions at a time.
@@ -17,8 +20,11 @@ pub const MAX_SESSIONS: usize = 100_000;
 /// Most handles of one session.
 pub const MAX_HANDLES: usize = 1024;
 
-/// Most `trickle` requests kept for a handle until its offer/answer exchange is complete.
-pub const MAX_EARLY: usize = 128;
+/// Most handles of all sessions.
+pub const MAX_ALL_HANDLES: usize = 200_000;
+
+/// Longest opaque id, in bytes.
+pub const MAX_OPAQUE_ID: usize = 4096;
 
 /// One attached handle.
 #[derive(Debug)]
@@ -35,8 +41,8 @@ pub struct Handle {
     pub token: Option<String>,
     /// When it was attached.
     pub since: Instant,
-    /// Candidates that came too early, with their time of arrival.
-    pub early: VecDeque<(Instant, Trickle)>,
+    /// Candidates that came before the offer/answer exchange was complete.
+    pub early: EarlyCandidates,
 }
 
 /// One session.
@@ -197,7 +203,7 @@ mod tests {
             opaque_id: None,
             token: None,
             since: now,
-            early: VecDeque::new(),
+            early: EarlyCandidates::default(),
         }
     }
 

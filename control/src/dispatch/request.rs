@@ -1,14 +1,14 @@
 //! From envelope to verb (core-api §2), and the verbs that need no plugin.
 
 use super::{Core, Moment, Origin, Outgoing, SessionEnd};
-use crate::session::{Handle, MAX_HANDLES, MAX_SESSIONS};
+use crate::session::early::EarlyCandidates;
+use crate::session::{Handle, MAX_ALL_HANDLES, MAX_HANDLES, MAX_OPAQUE_ID, MAX_SESSIONS};
 use bifrons_core::api::{
     ApiError, Envelope, ErrorCode, Expect, HandleField, id_from_random, optional, reply, required,
 };
 use bifrons_core::media::DownReason;
 use bifrons_core::plugin::HandleKey;
 use serde_json::Value;
-use std::collections::VecDeque;
 
 /// The verbs of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,7 +232,10 @@ impl Core {
             ApiError::new(ErrorCode::PluginNotFound, format!("No such plugin '{package}'"))
         })?;
         self.authority.admits_plugin(envelope.token(), package, self.unix_s())?;
-        let full = self.sessions.get(session_id).is_none_or(|s| s.handles.len() >= MAX_HANDLES);
+        let opaque_id = opaque_id.and_then(Value::as_str);
+        let full = self.sessions.get(session_id).is_none_or(|s| s.handles.len() >= MAX_HANDLES)
+            || self.sessions.handle_count() >= MAX_ALL_HANDLES
+            || opaque_id.is_some_and(|opaque_id| opaque_id.len() > MAX_OPAQUE_ID);
         if full {
             self.counters.handles_refused += 1;
             return Err(ApiError::new(ErrorCode::Unknown, "Memory error"));
@@ -245,10 +248,10 @@ impl Core {
             id,
             key,
             plugin,
-            opaque_id: opaque_id.and_then(Value::as_str).map(str::to_owned),
-            token: envelope.token().map(str::to_owned),
+            opaque_id: opaque_id.map(str::to_owned),
+            token: envelope.token().filter(|_| self.authority.wants_token()).map(str::to_owned),
             since: self.now.at,
-            early: VecDeque::new(),
+            early: EarlyCandidates::default(),
         };
         self.sessions.attach(session_id, handle);
         self.negotiator.attached(key, session_id);

@@ -1,7 +1,6 @@
 //! `trickle`: the client's candidates, early ones included (core-api §3.11).
 
 use super::Core;
-use crate::session::MAX_EARLY;
 use bifrons_core::api::{ApiError, Candidate, ErrorCode, Trickle};
 use bifrons_core::plugin::HandleKey;
 use serde_json::{Map, Value};
@@ -20,11 +19,7 @@ impl Core {
         }
         let now = self.now.at;
         if let Some(handle) = self.sessions.find_mut(key) {
-            if handle.early.len() >= MAX_EARLY {
-                handle.early.pop_front();
-                self.counters.early_dropped += 1;
-            }
-            handle.early.push_back((now, trickle));
+            self.counters.early_dropped += handle.early.push(now, trickle);
         }
         Ok(())
     }
@@ -35,7 +30,7 @@ impl Core {
             return;
         }
         let Some(handle) = self.sessions.find_mut(key) else { return };
-        for (since, trickle) in std::mem::take(&mut handle.early) {
+        for (since, trickle) in handle.early.take() {
             if self.now.at.saturating_duration_since(since) > self.settings.candidates_timeout {
                 self.counters.early_dropped += 1;
                 continue;

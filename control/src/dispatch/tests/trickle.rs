@@ -1,7 +1,7 @@
 //! The client's candidates (core-api §3.11).
 
 use super::*;
-use crate::session::MAX_EARLY;
+use crate::session::early::MAX_EARLY;
 
 fn one(candidate: Value) -> Value {
     json!({"janus": "trickle", "candidate": candidate})

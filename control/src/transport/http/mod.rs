@@ -6,7 +6,7 @@
 //!
 //! Bounds: connections per listener as configured (1020), [`super::MAX_REQUEST`] bytes a body,
 //! [`MAX_HEAD`] a head, 120 s for a head, 10 s for a body and for a reply, [`queue::MAX_EVENTS`]
-//! events a session.
+//! events or [`queue::MAX_EVENT_BYTES`] bytes of them a session.
 
 mod answer;
 mod head;
@@ -20,6 +20,7 @@ use super::{Bind, Cors, Front, Gate, Listener, Stream, Tls, Transport};
 use crate::demo::DemoPages;
 use crate::dispatch::{ConnectionId, Outgoing, Owner, SessionEnd, TransportId};
 use bifrons_core::api::Style;
+use bifrons_core::api::json::write;
 use bifrons_core::plugin::About;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -211,10 +212,9 @@ impl Http {
     }
 
     fn queue_event(&self, session_id: u64, message: &Value) {
-        if let Some(queue) = self.queues.borrow().get(&session_id)
-            && !queue.push(message.clone())
-        {
-            self.count(|counters| counters.events_dropped += 1);
+        if let Some(queue) = self.queues.borrow().get(&session_id) {
+            let dropped = queue.push(write(message, self.style.get()));
+            self.count(|counters| counters.events_dropped += dropped);
         }
     }
 }

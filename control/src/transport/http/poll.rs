@@ -3,11 +3,10 @@
 use super::Http;
 use super::head::{self, After};
 use super::target::PollQuery;
-use bifrons_core::api::event;
+use bifrons_core::api::{event, json};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Response, StatusCode};
-use serde_json::Value;
 use std::time::Duration;
 
 /// How long a poll waits for an event.
@@ -39,8 +38,12 @@ impl Http {
             }
         }
         if events.is_empty() {
-            events.push(event::keepalive());
+            events.push(json::write(&event::keepalive(), self.style.get()));
         }
-        self.json(&if query.max_events > 1 { Value::Array(events) } else { events.swap_remove(0) })
+        head::json(if query.max_events > 1 {
+            format!("[{}]", events.join(","))
+        } else {
+            events.swap_remove(0)
+        })
     }
 }

@@ -4,8 +4,8 @@
 //! queued for it. A connection owns the sessions it created or claimed; when it closes, they end or
 //! wait to be claimed. Bounds: [`MAX_CONNECTIONS`] connections a listener, [`super::MAX_REQUEST`]
 //! bytes a message, [`link::MAX_QUEUED`] messages or [`link::MAX_QUEUED_BYTES`] bytes waiting for a
-//! client that does not read; past those the connection is closed and counted. Cost: about 20 KiB
-//! of buffers for an idle connection.
+//! client that does not read; past those the connection is closed and counted. Cost: about 8 KiB
+//! for an idle connection.
 
 mod converse;
 mod handshake;
