@@ -137,6 +137,15 @@ impl Vp8Descriptor {
         }
     }
 
+    /// Whether the numbers that are present are those of `ids`, so that [`Self::rewrite`] would
+    /// change nothing.
+    #[must_use]
+    pub fn shows(&self, ids: Vp8Ids) -> bool {
+        self.picture_id.is_none_or(|id| id.value == ids.picture_id & id.mask())
+            && self.tl0_pic_idx.is_none_or(|tl0| tl0 == ids.tl0_pic_idx)
+            && self.key_idx.is_none_or(|key| key == ids.key_idx & 0x1F)
+    }
+
     /// Overwrites the numbers that are present with those of `ids`, each in its own width.
     pub fn rewrite(&self, payload: &mut [u8], ids: Vp8Ids) {
         if let Some(id) = self.picture_id {
@@ -370,7 +379,9 @@ mod tests {
     fn rewriting_keeps_widths_and_neighbours() {
         let mut p = payload(5, 6, 1, 7);
         let d = Vp8Descriptor::read(&p).unwrap();
-        d.rewrite(&mut p, Vp8Ids { picture_id: 0x7FFF, tl0_pic_idx: 200, key_idx: 30 });
+        let ids = Vp8Ids { picture_id: 0x7FFF, tl0_pic_idx: 200, key_idx: 30 };
+        assert!(d.shows(ids_of(&d)) && !d.shows(ids));
+        d.rewrite(&mut p, ids);
         assert_eq!(p, payload(0x7FFF, 200, 1, 30));
         let mut short = vec![0x90, 0x80, 0x05, 0x55];
         let d = Vp8Descriptor::read(&short).unwrap();

@@ -6,10 +6,11 @@
 //! which leaves as one `sendmsg`; a shorter packet ends its train.
 
 use crate::engine::Engine;
-use crate::forward::{Sink, SourceKey, Sources};
+use crate::forward::{Onward, Sink, SourceKey, Sources};
 use crate::peer::{Keys, Path, Peer};
 use crate::retransmit::{Meta, Sent};
 use crate::shard::Now;
+use bifrons_core::codec::{Vp8Descriptor, Vp8Ids};
 use bifrons_core::media::Mindex;
 use bifrons_core::rtp::{
     self, Header, PayloadType, PlayoutDelay, Seq, Written, abs_send_time, rtx,
@@ -36,6 +37,8 @@ pub enum Departing {
         source: SourceKey,
         /// The packet's index in the source's ring.
         packet: u64,
+        /// The numbers it leaves with.
+        onward: Onward,
     },
     /// Again, because the peer asked.
     Again {
@@ -143,8 +146,8 @@ fn fill(
         };
         let out = &mut room[train.len..];
         let result = match *departing {
-            Departing::First { source, packet, .. } => {
-                let at = (source, packet);
+            Departing::First { source, packet, onward, .. } => {
+                let at = (source, packet, onward);
                 first(out, train, sink, keys, transport_seq, sources, at, now)
             }
             Departing::Again { sent, .. } => {
@@ -181,13 +184,9 @@ fn first(
     keys: &mut Keys,
     transport_seq: &mut u16,
     sources: &Sources,
-    (key, packet): (SourceKey, u64),
+    (key, packet, onward): (SourceKey, u64, Onward),
     now: Now,
 ) -> Outcome {
-    if sink.source != Some(key) {
-        // The sink changed over after the packet was queued: it has no number in the new run.
-        return Outcome::Nothing;
-    }
     let Some(source) = sources.get(key) else { return Outcome::Nothing };
     let Some((meta, bytes)) = source.ring().and_then(|ring| ring.get(packet)) else {
         sink.counts.shed += 1;
@@ -196,20 +195,16 @@ fn first(
     let delay = sink.route.delay.or(source.policy.delay);
     let delay = delay.map(|delay| PlayoutDelay { min: delay.min, max: delay.max });
     let pt = sink.payload_type(meta);
-    let Some(written) = write_header(out, sink, meta, bytes, pt, sink.ssrc, delay) else {
+    let Onward { seq, timestamp, marker, pictures } = onward;
+    let identity = (sink.ssrc, pt, marker);
+    let Some(written) = write_header(out, sink, meta, bytes, identity, delay) else {
         return Outcome::Nothing;
     };
-    let payload = &bytes[meta.payload()];
-    let size = written.len + payload.len() + keys.rtp_overhead();
+    let body = Body { payload: &bytes[meta.payload()], pictures: meta.vp8.zip(pictures) };
+    let size = written.len + body.payload.len() + keys.rtp_overhead();
     if !train.takes(size) {
         return Outcome::Next;
     }
-    if meta.restarts {
-        sink.continuity.switch_source();
-    }
-    let Some((seq, timestamp)) = sink.continuity.forward(meta.seq, meta.timestamp, now.us) else {
-        return Outcome::Nothing;
-    };
     let Some(index) = sink.unsealed_index(seq) else { return Outcome::Nothing };
     let mut sent = Sent {
         seq,
@@ -218,6 +213,8 @@ fn first(
         generation: key.generation,
         packet,
         timestamp,
+        marker,
+        pictures,
         pt,
         epoch: sink.epoch,
         delay: delay.map_or(u32::MAX, |d| u32::from(d.min) << 12 | u32::from(d.max)),
@@ -226,13 +223,13 @@ fn first(
     };
     place(out, seq, timestamp);
     stamp(out, &written, transport_seq, now, &mut sent);
-    let Some(size) = keys.seal_rtp(out, written.len, payload, index) else {
+    let Some(size) = body.seal(keys, out, written.len, None, index) else {
         return Outcome::Nothing;
     };
     if sink.nack {
         sink.history_mut().record(sent);
     }
-    count(sink, written.len, payload.len(), timestamp, now);
+    count(sink, written.len, body.payload.len(), timestamp, now);
     Outcome::Sealed(size)
 }
 
@@ -257,14 +254,15 @@ fn again(
         min: (sent.delay >> 12) as u16,
         max: (sent.delay & 0xFFF) as u16,
     });
-    let payload = &bytes[meta.payload()];
+    let body = Body { payload: &bytes[meta.payload()], pictures: meta.vp8.zip(sent.pictures) };
     let repair = sink.rtx_ssrc.zip(sink.rtx_payload_type(sent.pt));
     let (ssrc, pt) = repair.unwrap_or((sink.ssrc, sent.pt));
-    let Some(written) = write_header(out, sink, meta, bytes, pt, ssrc, delay) else {
+    let identity = (ssrc, pt, sent.marker);
+    let Some(written) = write_header(out, sink, meta, bytes, identity, delay) else {
         return Outcome::Nothing;
     };
     let wrapped = if repair.is_some() { rtx::OSN_LEN } else { 0 };
-    let size = written.len + wrapped + payload.len() + keys.rtp_overhead();
+    let size = written.len + wrapped + body.payload.len() + keys.rtp_overhead();
     if !train.takes(size) {
         return Outcome::Next;
     }
@@ -273,19 +271,53 @@ fn again(
         place(out, seq, sent.timestamp);
         let original = sent.seq;
         stamp(out, &written, transport_seq, now, &mut sent);
-        keys.seal_rtx(out, written.len, original, payload, index)
+        body.seal(keys, out, written.len, Some(original), index)
     } else if sent.epoch == sink.epoch {
         // The same index again: the bytes have to be the same, stamps included.
         place(out, sent.seq, sent.timestamp);
         restamp(out, &written, &sent);
-        keys.seal_rtp(out, written.len, payload, sent.index)
+        body.seal(keys, out, written.len, None, sent.index)
     } else {
         None
     };
     let Some(size) = sealed else { return Outcome::Nothing };
     sink.counts.retransmissions += 1;
-    count(sink, written.len, payload.len(), sent.timestamp, now);
+    count(sink, written.len, body.payload.len(), sent.timestamp, now);
     Outcome::Sealed(size)
+}
+
+/// A payload on its way out: the stored bytes, and the picture numbers they shall show.
+#[derive(Clone, Copy)]
+struct Body<'a> {
+    payload: &'a [u8],
+    pictures: Option<(Vp8Descriptor, Vp8Ids)>,
+}
+
+impl Body<'_> {
+    /// Seals it behind the header of `header` bytes; a repair names the packet it repeats in front
+    /// (RFC 4588 §4).
+    fn seal(
+        &self,
+        keys: &Keys,
+        out: &mut [u8],
+        header: usize,
+        repeats: Option<Seq>,
+        index: u64,
+    ) -> Option<usize> {
+        let len = match (repeats, self.pictures) {
+            (None, None) => return keys.seal_rtp(out, header, self.payload, index),
+            (Some(original), _) => rtx::wrap(out, header, original, self.payload).ok()?,
+            (None, Some(_)) => {
+                let len = header + self.payload.len();
+                out.get_mut(header..len)?.copy_from_slice(self.payload);
+                len
+            }
+        };
+        if let Some((descriptor, ids)) = self.pictures {
+            descriptor.rewrite(out.get_mut(len - self.payload.len()..len)?, ids);
+        }
+        keys.seal_rtp_in_place(out, header, len, index)
+    }
 }
 
 /// Writes the header with everything but sequence, timestamp and stamps.
@@ -294,13 +326,12 @@ fn write_header(
     sink: &Sink,
     meta: &Meta,
     bytes: &[u8],
-    pt: u8,
-    ssrc: rtp::Ssrc,
+    (ssrc, pt, marker): (rtp::Ssrc, u8, bool),
     delay: Option<PlayoutDelay>,
 ) -> Option<Written> {
     let header = Header {
         padding: false,
-        marker: meta.marker,
+        marker,
         payload_type: PayloadType::from_low_bits(pt),
         seq: Seq(0),
         timestamp: 0,

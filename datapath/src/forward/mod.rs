@@ -4,6 +4,6 @@ mod sink;
 mod source;
 mod talk;
 
-pub use sink::{SentCounts, Sink};
+pub use sink::{Onward, SentCounts, Sink};
 pub use source::{Keyframes, RembRamp, SinkPlace, Source, SourceKey, Sources};
 pub use talk::{Talk, TalkChange};

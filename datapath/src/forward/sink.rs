@@ -2,6 +2,7 @@
 
 use super::source::SourceKey;
 use crate::retransmit::{History, Meta};
+use bifrons_core::codec::{Vp8Continuity, Vp8Ids};
 use bifrons_core::media::{self, Line, MediaKind, Payload, Route, SwitchRule};
 use bifrons_core::rtcp::SenderStats;
 use bifrons_core::rtp::{Continuity, Extension, HeaderWriter, Mid, Seq, SeqUnwrapper, Ssrc};
@@ -45,6 +46,8 @@ pub struct Sink {
     pub substream: Option<u8>,
     /// Sequence numbers and timestamps on this leg.
     pub continuity: Continuity,
+    /// VP8 picture numbers on this leg.
+    pub pictures: Vp8Continuity,
     /// SRTP packet indexes of the media stream on this leg.
     pub index: SeqUnwrapper,
     /// Which of them were sealed: the last guard of the one-seal rule, whatever numbers a
@@ -56,6 +59,20 @@ pub struct Sink {
     pub stats: SenderStats,
     /// What else is counted.
     pub counts: SentCounts,
+}
+
+/// The numbers a packet leaves with. They are given when it is routed, not when it departs:
+/// packets that are left out and switches of source fall between two packets of one turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Onward {
+    /// Sequence number.
+    pub seq: Seq,
+    /// RTP timestamp.
+    pub timestamp: u32,
+    /// Marker bit.
+    pub marker: bool,
+    /// VP8 picture numbers, where they are not the sender's own.
+    pub pictures: Option<Vp8Ids>,
 }
 
 /// What a sink counts beside its [`SenderStats`].
@@ -91,6 +108,7 @@ impl Sink {
             left: None,
             substream: None,
             continuity: Continuity::new(clock_hz),
+            pictures: Vp8Continuity::new(),
             index: SeqUnwrapper::new(),
             sealed: ReplayWindow::default(),
             history: History::default(),
@@ -176,9 +194,8 @@ impl Sink {
     }
 
     fn enter(&mut self, key: SourceKey, route: Route) -> Option<SourceKey> {
-        self.continuity.switch_source();
+        self.begin_anew();
         self.route = route;
-        self.substream = None;
         self.source.replace(key)
     }
 
@@ -197,8 +214,7 @@ impl Sink {
     /// Without a source; returns the ones it is listed at.
     pub fn leave(&mut self) -> (Option<SourceKey>, Option<SourceKey>) {
         let pending = self.pending.take().map(|(waiting, _)| waiting);
-        self.continuity.switch_source();
-        self.substream = None;
+        self.begin_anew();
         (self.source.take(), pending)
     }
 
@@ -209,17 +225,28 @@ impl Sink {
         }
         if self.source == Some(key) {
             self.source = None;
-            self.continuity.switch_source();
-            self.substream = None;
+            self.begin_anew();
         }
     }
 
-    /// Whether a packet of the sink's source goes out: the route is on, and the packet belongs to
-    /// the substream that flows. Without layer choice that is the first one that shows a keyframe.
-    pub fn choose(&mut self, meta: &Meta) -> bool {
-        if !self.route.enabled {
-            return false;
+    /// The next packet comes from elsewhere: all numbers go on from the last ones sent.
+    fn begin_anew(&mut self) {
+        self.continuity.switch_source();
+        self.pictures.switch_source();
+        self.substream = None;
+    }
+
+    /// Whether a packet of the sink's source goes out, and with which numbers: the route is on,
+    /// the packet belongs to the substream that flows, and it is not too late to have a number.
+    pub fn choose(&mut self, meta: &Meta, now_us: u64) -> Option<Onward> {
+        if !self.route.enabled || !self.flows(meta) {
+            return None;
         }
+        self.number(meta, meta.marker, now_us)
+    }
+
+    /// Without layer choice the first substream that shows a keyframe flows.
+    fn flows(&mut self, meta: &Meta) -> bool {
         if self.kind != MediaKind::Video {
             return true;
         }
@@ -231,6 +258,29 @@ impl Sink {
             }
             None => false,
         }
+    }
+
+    fn number(&mut self, meta: &Meta, marker: bool, now_us: u64) -> Option<Onward> {
+        if meta.restarts {
+            self.continuity.switch_source();
+            self.pictures.switch_source();
+        }
+        let (seq, timestamp) = self.continuity.forward(meta.seq, meta.timestamp, now_us)?;
+        let pictures = match &meta.vp8 {
+            None => None,
+            Some(vp8) => {
+                let newest = self.continuity.last().is_some_and(|(last, _)| last == seq);
+                let mut ids = self.pictures.forward(vp8);
+                if ids.is_none() && newest {
+                    // A new packet with an old picture id: the sender counts anew.
+                    self.pictures.switch_source();
+                    ids = self.pictures.forward(vp8);
+                }
+                let ids = ids?;
+                (!vp8.shows(ids)).then_some(ids)
+            }
+        };
+        Some(Onward { seq, timestamp, marker, pictures })
     }
 
     /// The number of the next packet on the rtx stream (RFC 4588 §4: a space of its own).

@@ -6,7 +6,7 @@
 
 use super::MAX_STREAMS;
 use bifrons_core::dtls::{KeyingMaterial, Role};
-use bifrons_core::rtp::{Seq, Ssrc, rtx};
+use bifrons_core::rtp::Ssrc;
 use bifrons_core::srtp::{
     MasterKey, OpenKey, ReplayWindow, RtpIndex, SealKey, SrtpError, SrtpProfile,
 };
@@ -64,16 +64,14 @@ impl Keys {
         self.seal.seal_rtp(index, out, header_len, payload).ok()
     }
 
-    /// As [`Keys::seal_rtp`], with the original sequence number before the payload (RFC 4588 §4).
-    pub fn seal_rtx(
+    /// As [`Keys::seal_rtp`], where the plain packet of `len` bytes already stands in `out`.
+    pub fn seal_rtp_in_place(
         &self,
         out: &mut [u8],
         header_len: usize,
-        original: Seq,
-        payload: &[u8],
+        len: usize,
         index: u64,
     ) -> Option<usize> {
-        let len = rtx::wrap(out, header_len, original, payload).ok()?;
         self.seal.seal_rtp_in_place(index, out, header_len, len).ok()
     }
 

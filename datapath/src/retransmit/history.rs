@@ -5,6 +5,7 @@
 //! (design §3): without RFC 4588 a retransmission must repeat header, extensions and payload
 //! exactly, or be refused.
 
+use bifrons_core::codec::Vp8Ids;
 use bifrons_core::rtp::Seq;
 
 /// One packet as it left.
@@ -23,6 +24,10 @@ pub struct Sent {
     pub packet: u64,
     /// Its timestamp on the sink's leg.
     pub timestamp: u32,
+    /// Its marker bit on the sink's leg.
+    pub marker: bool,
+    /// The VP8 picture numbers it left with, where they are not the sender's own.
+    pub pictures: Option<Vp8Ids>,
     /// Its payload type on the sink's leg.
     pub pt: u8,
     /// The sink's negotiation it left under: after a renegotiation the same bytes cannot be made.

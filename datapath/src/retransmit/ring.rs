@@ -5,6 +5,7 @@
 //! practice; a name is good until the ring has gone round. Memory: `slots` × (1536 + metadata)
 //! bytes, allotted when the first packet arrives, so that a silent source costs nothing.
 
+use bifrons_core::codec::Vp8Descriptor;
 use bifrons_core::rtp::{ExtensionValues, Seq, Ssrc};
 use std::ops::Range;
 
@@ -30,6 +31,8 @@ pub struct Meta {
     pub keyframe: bool,
     /// Whether the sender changed its SSRC here: numbers and time begin anew (webrtc-behaviour §5).
     pub restarts: bool,
+    /// Its VP8 payload descriptor, if it has one: picture numbers are rewritten sink by sink.
+    pub vp8: Option<Vp8Descriptor>,
     /// When it arrived, on the shard's clock.
     pub arrived_us: u64,
     /// Length of the packet in its slot.

@@ -6,7 +6,7 @@ use crate::forward::{SourceKey, TalkChange};
 use crate::handoff::Parcel;
 use crate::peer::{Enqueued, Peer, PeerLine, StreamRole};
 use crate::retransmit::{Meta, SLOT_BYTES};
-use bifrons_core::codec;
+use bifrons_core::codec::{self, Codec, Vp8Descriptor};
 use bifrons_core::media::{Fact, MediaKind, ShardEvent, SourceId};
 use bifrons_core::rtp::{MAX_PACKET, Packet, PayloadType, PlayoutDelay, parse_extensions, rtx};
 
@@ -141,10 +141,9 @@ impl Shard {
                 }
                 switched = true;
             }
-            if muted || !ready || !sink.choose(&meta) {
-                continue;
-            }
-            let departing = Departing::First { mindex: place.mindex, source: key, packet };
+            let chosen = if muted || !ready { None } else { sink.choose(&meta, now.us) };
+            let Some(onward) = chosen else { continue };
+            let departing = Departing::First { mindex: place.mindex, source: key, packet, onward };
             match peer.enqueue(departing) {
                 Enqueued::First => self.departing.push(place.slot),
                 Enqueued::Behind => {}
@@ -252,6 +251,7 @@ fn describe(
     let codec = receive.payload(pt).and_then(|(payload, _)| payload.codec);
     let payload = packet.layout().payload();
     let video = kind == MediaKind::Video;
+    let vp8 = (codec == Some(Codec::Vp8)).then_some(());
     Some(Meta {
         ssrc: packet.ssrc(),
         seq: packet.seq(),
@@ -261,6 +261,7 @@ fn describe(
         layer,
         restarts: false,
         keyframe: video && codec.is_some_and(|c| codec::is_keyframe(c, &bytes[payload.clone()])),
+        vp8: vp8.and_then(|()| Vp8Descriptor::read(&bytes[payload.clone()])),
         arrived_us: now_us,
         len: bytes.len() as u16,
         payload: (payload.start as u16, payload.end as u16),
