@@ -64,6 +64,29 @@ fn core_api_31_an_asynchronous_request_is_acknowledged_then_answered() {
 }
 
 #[test]
+fn core_api_31_a_synchronous_request_is_answered_at_once() {
+    run(async {
+        let target = Target::start().await;
+        let mut ws = target.ws().await;
+        let session = ws.create().await;
+        let attach = json!({"janus": "attach", "session_id": session,
+            "plugin": "janus.plugin.videoroom"});
+        let at = (session, ws.ask(attach).await["data"]["id"].as_u64().expect("a handle"));
+        let reply = ws.on(at, message(json!({"request": "list"}))).await;
+        assert_eq!((&reply["janus"], &reply["session_id"]), (&json!("success"), &json!(at.0)));
+        assert_eq!(reply["sender"], at.1);
+        assert_eq!(reply["plugindata"]["plugin"], "janus.plugin.videoroom");
+        assert_eq!(reply["plugindata"]["data"]["videoroom"], "success");
+        assert!(reply["plugindata"]["data"]["list"].is_array() && reply.get("data").is_none());
+        // An error of the plugin is no error of the API (line 32).
+        let reply = ws.on(at, message(json!({"request": "exists"}))).await;
+        assert_eq!(reply["janus"], "success");
+        assert!(reply["plugindata"]["data"]["error_code"].is_u64(), "{reply}");
+        ws.no_event().await;
+    });
+}
+
+#[test]
 fn core_api_32_plugin_errors_stay_inside_plugindata() {
     run(async {
         let target = Target::start().await;

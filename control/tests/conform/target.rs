@@ -110,6 +110,8 @@ impl Target {
         });
         let echotest = Box::<bifrons_echotest::EchoTest>::default();
         core.add_plugin(moment(), echotest, None).expect("EchoTest starts");
+        let videoroom = Box::<bifrons_videoroom::VideoRoom>::default();
+        core.add_plugin(moment(), videoroom, None).expect("VideoRoom starts");
         for plugin in setup.plugins {
             core.add_plugin(moment(), plugin, None).expect("starts");
         }
