@@ -18,10 +18,15 @@ const WINDOW: u16 = 128;
 /// §A.1, `MAX_DROPOUT`).
 const MAX_STEP: i16 = 3000;
 
+/// The first number on a leg is below 2^15: a receiver that misses the first packets of a stream
+/// whose numbers are about to wrap guesses the roll-over counter wrong and opens nothing ever after
+/// (RFC 3711 §3.3.1; senders begin in the lower half for the same reason).
+const FIRST_SEQ: u16 = 0x7FFF;
+
 /// What the next packet is to the ones before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// The first of all: numbers are taken over as they are.
+    /// The first of all: numbers are taken over, the sequence number's top bit cleared.
     Start,
     /// The first of another source: numbers and time go on.
     Switched,
@@ -147,7 +152,7 @@ impl Continuity {
     /// Starts a mapping at this packet.
     fn enter(&mut self, seq: Seq, timestamp: u32, now_us: u64) -> (Seq, u32) {
         let out = match self.next {
-            Next::Start => (seq, timestamp),
+            Next::Start => (Seq(seq.0 & FIRST_SEQ), timestamp),
             Next::Switched => (self.last_seq.next(), self.timestamp_after(now_us)),
             Next::Resumed | Next::Running => {
                 (self.last_seq.next(), timestamp.wrapping_sub(self.ts_offset))
@@ -292,11 +297,23 @@ mod tests {
     #[test]
     fn wraps_are_nothing_special() {
         let mut c = Continuity::new(CLOCK);
+        c.forward(Seq(32_767), u32::MAX, 0);
+        for n in (32_768..=65_535).step_by(2_000) {
+            assert_eq!(c.forward(Seq(n), u32::MAX, 0), Some((Seq(n), u32::MAX)));
+        }
         c.forward(Seq(65_535), u32::MAX, 0);
         assert_eq!(c.forward(Seq(0), 2999, 33), Some((Seq(0), 2999)));
         c.switch_source();
         assert_eq!(c.forward(Seq(65_535), 1, 33), Some((Seq(1), 3000)));
         assert_eq!(c.forward(Seq(0), 1, 33), Some((Seq(2), 3000)));
+    }
+
+    #[test]
+    fn a_leg_does_not_begin_where_numbers_are_about_to_wrap() {
+        let mut c = Continuity::new(CLOCK);
+        assert_eq!(c.forward(Seq(65_535), 7, 0), Some((Seq(32_767), 7)));
+        assert_eq!(c.forward(Seq(0), 7, 0), Some((Seq(32_768), 7)));
+        assert_eq!(c.forward(Seq(65_534), 6, 0), Some((Seq(32_766), 6)), "late");
     }
 
     proptest! {

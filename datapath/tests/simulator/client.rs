@@ -317,7 +317,9 @@ fn shoot(rtc: &mut Rtc, index: usize, camera: &mut Camera, now: Instant) {
         );
         let levels = ExtensionValues { audio_level: Some(-30), ..ExtensionValues::default() };
         let values = if video { ExtensionValues::default() } else { levels };
-        let write = write.marker(last).nackable(camera.spec.nack).ext_vals(values);
+        // str0m answers a NACK on the rtx stream or not at all.
+        let nackable = camera.spec.nack && camera.spec.rtx;
+        let write = write.marker(last).nackable(nackable).ext_vals(values);
         let mut api = rtc.direct_api();
         let stream = api.stream_tx(&camera.ssrc.into()).expect("a declared stream");
         stream.write_rtp(write);

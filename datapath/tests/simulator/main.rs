@@ -12,6 +12,7 @@ mod net;
 mod raw;
 mod reports;
 mod rng;
+mod room;
 mod seal;
 mod spec;
 mod world;
