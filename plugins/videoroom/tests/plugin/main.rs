@@ -2,4 +2,8 @@
 //! lines of the VideoRoom checklist where they hold one.
 
 mod flow;
+mod layers;
 mod mock;
+mod publishers;
+mod rooms;
+mod subscribers;

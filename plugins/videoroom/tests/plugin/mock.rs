@@ -138,11 +138,16 @@ impl Stage {
     }
 
     pub(crate) fn with_tree(tree: &Tree) -> Self {
-        Self::start(tree, None)
+        Self::start(Some(tree), None)
+    }
+
+    /// Without any.
+    pub(crate) fn without_config() -> Self {
+        Self::start(None, None)
     }
 
     /// With a configuration, and perhaps a token that grants something.
-    pub(crate) fn start(tree: &Tree, signed: Option<(&str, &str)>) -> Self {
+    pub(crate) fn start(tree: Option<&Tree>, signed: Option<(&str, &str)>) -> Self {
         let world = World {
             now: Instant::now(),
             random: 7,
@@ -160,7 +165,7 @@ impl Stage {
             next: 100,
         };
         let mut stage = Stage { plugin: VideoRoom::default(), world, handles: 0 };
-        stage.plugin.start(&mut stage.world, Some(tree)).expect("starts");
+        stage.plugin.start(&mut stage.world, tree).expect("starts");
         stage
     }
 
@@ -189,8 +194,7 @@ impl Stage {
         match self.message(handle, body, None) {
             Verdict::Reply(data) => data,
             Verdict::Deferred => {
-                let (ticket, _) =
-                    *self.world.stored.last().map(|s| (s.0, ())).as_ref().expect("stored");
+                let ticket = self.world.stored.last().expect("stored").0;
                 self.plugin.answered(&mut self.world, ticket, Answer::Stored(Ok(())));
                 match self.world.replies.pop().expect("answered").1 {
                     Verdict::Reply(data) => data,
