@@ -75,3 +75,23 @@ pub(super) async fn secured(stream: Stream, tls: Option<&Tls>) -> Option<Stream>
         None => Some(stream),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_named() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conform/tls");
+        let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        assert!(Tls::load(&certificate, &key).is_ok());
+        for (chain, key, named) in [
+            (&key, &key, "key.pem"),
+            (&folder.join("none.pem"), &key, "none.pem"),
+            (&certificate, &certificate, "cert.pem"),
+        ] {
+            let error = Tls::load(chain, key).expect_err("refused").to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

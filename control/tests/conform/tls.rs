@@ -71,16 +71,3 @@ fn wss_serves_the_api() {
         assert_eq!(pong, Message::text(r#"{"janus":"pong","transaction":"s"}"#));
     });
 }
-
-#[test]
-fn a_certificate_that_cannot_be_used_is_named() {
-    run(async {
-        let Some(_target) = Target::with(setup()).await.filter(|t| t.front.is_some()) else {
-            panic!("not a server of ours");
-        };
-        let wrong = Tls::load(&file("key.pem"), &file("key.pem")).expect_err("no certificate");
-        assert!(wrong.to_string().contains("key.pem"), "{wrong}");
-        let missing = Tls::load(&file("none.pem"), &file("key.pem")).expect_err("no file");
-        assert!(missing.to_string().contains("none.pem"), "{missing}");
-    });
-}
