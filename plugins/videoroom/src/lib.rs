@@ -10,6 +10,7 @@
 mod api;
 mod error;
 mod id;
+mod lines;
 mod management;
 mod membership;
 mod moderation;
@@ -27,6 +28,7 @@ mod settings;
 mod subscriber;
 mod subscription;
 mod unbuilt;
+mod wishes;
 
 pub use plugin::VideoRoom;
 

@@ -8,10 +8,10 @@ use crate::id::Id;
 use crate::notice;
 use crate::participant::{For, Participant, Presence};
 use crate::plugin::{PACKAGE, Seat, VideoRoom};
-use crate::publisher::PUBLISH;
 use crate::relay;
 use crate::room::Room;
 use crate::settings::{active_packets, level_average};
+use crate::wishes::{PUBLISH, descriptions};
 use bifrons_core::plugin::{HandleKey, Host, JsepKind, Request};
 use serde_json::{Map, Value, json};
 
@@ -72,7 +72,7 @@ impl VideoRoom {
             body.check(&PUBLISH)?;
         }
         let room = self.joinable_room(host, body)?;
-        crate::publisher::descriptions(body)?;
+        descriptions(body)?;
         let token = body.text("token");
         if let Some(allowed) = &room.allowed
             && !token.is_some_and(|token| allowed.contains(token))

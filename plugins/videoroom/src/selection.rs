@@ -4,11 +4,12 @@
 use crate::api::{Body, FLAG, Field, INT, ITEMS, TEXT, UINT, Want, may, must};
 use crate::error::{Code, Refusal};
 use crate::id::Id;
+use crate::lines::{check_encryption, feed_of, no_such_feed};
 use crate::notice;
 use crate::plugin::{VideoRoom, no_such_room};
 use crate::relay;
 use crate::room::Room;
-use crate::subscriber::{feed_of, line_event, no_such_feed, updated};
+use crate::subscriber::{line_event, updated};
 use crate::subscription::{Feed, Line, Subscription};
 use bifrons_core::media::{Fact, LayerKind, MediaKind, Selection};
 use bifrons_core::plugin::{HandleKey, Host, HostExt, Request};
@@ -303,10 +304,7 @@ fn switches(sub: &Subscription, room: &Room, items: &[Body<'_>]) -> Result<Vec<S
     let mut wanted = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let publisher = feed_of(Some(room), &item.the_id("feed")?)?;
-        if publisher.e2ee != sub.e2ee {
-            let text = "Can't mix encrypted and plain feeds in one subscription";
-            return Err(Refusal::new(Code::InvalidFeed, text));
-        }
+        check_encryption(sub, publisher)?;
         let mid = item.text("mid").unwrap_or_default();
         let stream = publisher.stream(mid);
         let stream =
@@ -324,12 +322,13 @@ fn switches(sub: &Subscription, room: &Room, items: &[Body<'_>]) -> Result<Vec<S
 /// no other line has got.
 fn legacy_switches(sub: &Subscription, room: &Room, feed: &Id) -> Result<Vec<Switch>, Refusal> {
     let publisher = feed_of(Some(room), feed)?;
+    check_encryption(sub, publisher)?;
     let mut free: Vec<_> = publisher.streams.iter().filter(|s| !s.disabled).collect();
     let mut wanted = Vec::new();
     for (mindex, line) in sub.lines.iter().enumerate() {
         let fits =
             |s: &&crate::participant::Stream| s.kind == line.kind && s.codec == Some(line.codec);
-        if let Some(at) = free.iter().position(|stream| fits(stream)) {
+        if let Some(at) = free.iter().position(fits) {
             let stream = free.remove(at);
             let (id, mid) = (publisher.id.clone(), stream.mid.clone());
             wanted.push((mindex, Feed { id, mindex: stream.mindex, mid }, None));

@@ -164,7 +164,7 @@ fn videoroom_27_to_29_and_31_publishing_is_told_when_up() {
         "id": 5, "audio_codec": "opus", "video_codec": "vp8", "streams": [audio, video],
     });
     let want = json!({ "videoroom": "event", "room": 1, "publishers": [publisher] });
-    assert_eq!(told, [want.clone()]);
+    assert_eq!(told, std::slice::from_ref(&want));
     let events = stage.ask(handle, json!({ "request": "configure" }), Some(offer(AV)));
     assert_eq!(of(&events, watcher), [want], "a renegotiation tells at once");
     let (_, joined) = stage.join(1, 7);

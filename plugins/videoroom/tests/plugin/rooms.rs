@@ -14,8 +14,9 @@ fn request(name: &str, mut fields: Value) -> Value {
 /// The room as `list` shows it.
 fn listed(stage: &mut Stage, room: u64) -> Value {
     let list = stage.sync(request("list", json!({})));
-    let rooms = list["list"].as_array().expect("a list").iter();
-    rooms.cloned().find(|shown| shown["room"] == room).unwrap_or(Value::Null)
+    let rooms = list["list"].as_array().expect("a list");
+    let found = rooms.iter().find(|shown| shown["room"] == room);
+    found.cloned().unwrap_or(Value::Null)
 }
 
 #[test]
