@@ -160,6 +160,7 @@ fn fill(
                 departed.packets += 1;
             }
             Outcome::Next => return used,
+            Outcome::Refused => {}
             Outcome::Nothing => departed.shed += 1,
         }
     }
@@ -172,7 +173,9 @@ enum Outcome {
     Sealed(usize),
     /// It does not fit this train and begins the next.
     Next,
-    /// There is nothing to send.
+    /// Its number was sealed before, or cannot be any more (it came from before the leg's first).
+    Refused,
+    /// There is nothing to send any more.
     Nothing,
 }
 
@@ -205,7 +208,7 @@ fn first(
     if !train.takes(size) {
         return Outcome::Next;
     }
-    let Some(index) = sink.unsealed_index(seq) else { return Outcome::Nothing };
+    let Some(index) = sink.unsealed_index(seq) else { return Outcome::Refused };
     let mut sent = Sent {
         seq,
         index,

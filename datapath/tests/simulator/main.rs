@@ -8,6 +8,7 @@ mod client;
 mod engine;
 mod flow;
 mod forwarding;
+mod hostile;
 mod net;
 mod raw;
 mod reports;

@@ -37,6 +37,9 @@ pub(crate) struct Net {
     pub(crate) down: Conditions,
     /// Addresses nothing reaches and nothing comes from.
     pub(crate) cut: Vec<SocketAddr>,
+    /// Whether datagrams to the shards are kept, for tests to damage and replay.
+    pub(crate) record: bool,
+    kept: Vec<Vec<u8>>,
     under_way: BinaryHeap<Reverse<(u64, u64, Datagram)>>,
     sent: u64,
 }
@@ -49,6 +52,8 @@ impl Net {
             up: calm,
             down: calm,
             cut: Vec::new(),
+            record: false,
+            kept: Vec::new(),
             under_way: BinaryHeap::new(),
             sent: 0,
         }
@@ -56,6 +61,9 @@ impl Net {
 
     /// Takes a datagram at `now_us`.
     pub(crate) fn send(&mut self, now_us: u64, up: bool, datagram: Datagram) {
+        if self.record && up && self.kept.len() < 4096 {
+            self.kept.push(datagram.bytes.clone());
+        }
         let conditions = if up { self.up } else { self.down };
         if self.cut.contains(&datagram.from) || self.cut.contains(&datagram.to) {
             return;
@@ -69,6 +77,11 @@ impl Net {
             self.sent += 1;
             self.under_way.push(Reverse((at_us, self.sent, datagram.clone())));
         }
+    }
+
+    /// One that was recorded.
+    pub(crate) fn recorded(&self, rng: &mut Rng) -> Option<Vec<u8>> {
+        self.kept.get(rng.below(self.kept.len() as u64) as usize).cloned()
     }
 
     /// When the next one arrives.

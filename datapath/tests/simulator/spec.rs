@@ -20,6 +20,8 @@ pub(crate) struct Spec {
     pub(crate) twcc: bool,
     /// The client's SSRCs are in its SDP.
     pub(crate) announced: bool,
+    /// Simulcast substreams the client sends, by SSRC (`ssrc-group:SIM`).
+    pub(crate) substreams: u16,
 }
 
 pub(crate) const VIDEO: Spec = Spec {
@@ -30,6 +32,7 @@ pub(crate) const VIDEO: Spec = Spec {
     nack: true,
     twcc: true,
     announced: true,
+    substreams: 1,
 };
 
 pub(crate) const AUDIO: Spec = Spec { kind: MediaKind::Audio, rtx: false, nack: false, ..VIDEO };
@@ -45,6 +48,10 @@ impl Spec {
 
     pub(crate) const fn without_rtx(self) -> Self {
         Spec { rtx: false, ..self }
+    }
+
+    pub(crate) const fn unannounced(self) -> Self {
+        Spec { announced: false, ..self }
     }
 
     pub(crate) fn pt(self) -> u8 {
@@ -69,6 +76,11 @@ pub(crate) fn their_ssrc(client: usize, mindex: u16) -> u32 {
 /// The RTX SSRC that goes with an SSRC.
 pub(crate) fn rtx_of(ssrc: u32) -> u32 {
     ssrc + 1
+}
+
+/// The SSRC of a simulcast substream of a line.
+pub(crate) fn substream_ssrc(theirs: u32, substream: u16) -> u32 {
+    theirs + (u32::from(substream) << 28)
 }
 
 /// The ids that str0m's standard map gives, too.
@@ -98,7 +110,11 @@ pub(crate) fn line(client: usize, mindex: u16, spec: Spec) -> Line {
     }];
     let ours = our_ssrc(client, mindex);
     let theirs = their_ssrc(client, mindex);
-    let layer = LayerSsrc { ssrc: Ssrc(theirs), rtx: spec.rtx.then_some(Ssrc(rtx_of(theirs))) };
+    let layer = |substream: u16| {
+        let ssrc = substream_ssrc(theirs, substream);
+        LayerSsrc { ssrc: Ssrc(ssrc), rtx: spec.rtx.then_some(Ssrc(rtx_of(ssrc))) }
+    };
+    let announced = if spec.announced { spec.substreams } else { 0 };
     Line {
         mindex,
         mid: mindex.to_string().into(),
@@ -106,7 +122,7 @@ pub(crate) fn line(client: usize, mindex: u16, spec: Spec) -> Line {
         ssrc: Ssrc(ours),
         rtx_ssrc: spec.rtx.then_some(Ssrc(rtx_of(ours))),
         receive: spec.publishes.then(|| Receive {
-            layers: if spec.announced { vec![layer] } else { Vec::new() },
+            layers: (0..announced).map(layer).collect(),
             rids: Vec::new(),
             payloads: payloads.clone(),
             nack: spec.nack,
