@@ -13,6 +13,7 @@ pub mod epoll;
 pub mod forward;
 pub mod handoff;
 pub mod handshake;
+pub mod layers;
 pub mod peer;
 pub mod queue;
 pub mod report;

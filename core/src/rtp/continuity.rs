@@ -30,6 +30,8 @@ enum Next {
     Start,
     /// The first of another source: numbers and time go on.
     Switched,
+    /// The first of another layer of the same source, whose clock is known.
+    Aligned,
     /// The first after a pause of the same source: numbers go on, time stays the source's.
     Resumed,
     /// One of a running stream.
@@ -81,6 +83,20 @@ impl Continuity {
     pub fn switch_source(&mut self) {
         if self.next != Next::Start {
             self.next = Next::Switched;
+        }
+    }
+
+    /// The next packet comes from another layer of the same source, whose timestamps are `ahead`
+    /// ticks ahead of the former layer's: its number follows the last sent, its timestamp is that
+    /// of the same instant. If that would go back, or is a second off the wall time passed, the
+    /// clocks were not to be believed and it is as after [`Self::switch_source`].
+    pub fn switch_layer(&mut self, ahead: u32) {
+        match self.next {
+            Next::Running | Next::Resumed => {
+                self.next = Next::Aligned;
+                self.ts_offset = self.ts_offset.wrapping_add(ahead);
+            }
+            Next::Start | Next::Switched | Next::Aligned => {}
         }
     }
 
@@ -154,6 +170,7 @@ impl Continuity {
         let out = match self.next {
             Next::Start => (Seq(seq.0 & FIRST_SEQ), timestamp),
             Next::Switched => (self.last_seq.next(), self.timestamp_after(now_us)),
+            Next::Aligned => (self.last_seq.next(), self.aligned(timestamp, now_us)),
             Next::Resumed | Next::Running => {
                 (self.last_seq.next(), timestamp.wrapping_sub(self.ts_offset))
             }
@@ -169,6 +186,19 @@ impl Continuity {
         self.last_ts_at_us = now_us;
         self.last_seq = out.0;
         out
+    }
+
+    /// The layer's own time, where it is plausible. The same picture in two layers must not become
+    /// one: it is a tick later then.
+    fn aligned(&self, timestamp: u32, now_us: u64) -> u32 {
+        let own = timestamp.wrapping_sub(self.ts_offset);
+        let guess = self.timestamp_after(now_us);
+        let second = i64::from(self.clock_rate);
+        if i64::from(own.wrapping_sub(guess).cast_signed()).abs() > second {
+            return guess;
+        }
+        let goes_on = own.wrapping_sub(self.last_ts).cast_signed() > 0;
+        if goes_on { own } else { self.last_ts.wrapping_add(1) }
     }
 
     /// The last timestamp plus the time since, at least one tick on so that a decoder sees a new
@@ -256,6 +286,23 @@ mod tests {
         assert_eq!(c.last(), Some((Seq(102), 10_000)));
         c.switch_source();
         assert_eq!(c.forward(Seq(9), 77, 200_000), Some((Seq(103), 19_000)));
+    }
+
+    #[test]
+    fn another_layer_goes_on_at_its_own_time() {
+        let layer = |ticks| {
+            let mut c = started();
+            c.switch_layer(ticks);
+            c
+        };
+        // 1500 of the former is 501_500 of the new one; it came late, after 100 ms.
+        let mut c = layer(500_000);
+        assert_eq!(c.forward(Seq(9), 501_500, 100_000), Some((Seq(101), 1500)));
+        assert_eq!(c.forward(Seq(10), 504_500, 133_000), Some((Seq(102), 4500)));
+        let mut same = layer(500_000);
+        assert_eq!(same.forward(Seq(9), 501_000, 10), Some((Seq(101), 1001)), "the same picture");
+        let mut off = layer(90);
+        assert_eq!(off.forward(Seq(9), 501_500, 100_000), Some((Seq(101), 10_000)), "implausible");
     }
 
     #[test]

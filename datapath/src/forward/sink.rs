@@ -1,6 +1,7 @@
 //! A sink: the sending half of a peer's line, and the rules by which a source reaches it.
 
 use super::source::SourceKey;
+use crate::layers::{Flow, LayerChoice, Verdict};
 use crate::retransmit::{History, Meta};
 use bifrons_core::codec::{Vp8Continuity, Vp8Ids};
 use bifrons_core::media::{self, Line, MediaKind, Payload, Route, SwitchRule};
@@ -42,8 +43,10 @@ pub struct Sink {
     pub pending: Option<(SourceKey, Route)>,
     /// A source it changed over from and still is listed at.
     pub left: Option<SourceKey>,
-    /// The substream that flows, where the source has several; `None` until a keyframe.
-    pub substream: Option<u8>,
+    /// Which layers of the source flow.
+    pub layers: LayerChoice,
+    /// The SSRC whose packets flow: another one has numbers of its own.
+    pub from: Option<Ssrc>,
     /// Sequence numbers and timestamps on this leg.
     pub continuity: Continuity,
     /// VP8 picture numbers on this leg.
@@ -106,7 +109,8 @@ impl Sink {
             route: Route::default(),
             pending: None,
             left: None,
-            substream: None,
+            layers: LayerChoice::new(),
+            from: None,
             continuity: Continuity::new(clock_hz),
             pictures: Vp8Continuity::new(),
             index: SeqUnwrapper::new(),
@@ -187,9 +191,6 @@ impl Sink {
         if self.route.enabled && !route.enabled {
             self.continuity.pause();
         }
-        if self.route.layers.selection != route.layers.selection {
-            self.substream = None;
-        }
         self.route = route;
     }
 
@@ -233,35 +234,43 @@ impl Sink {
     fn begin_anew(&mut self) {
         self.continuity.switch_source();
         self.pictures.switch_source();
-        self.substream = None;
+        self.layers = self.layers.anew();
     }
 
     /// Whether a packet of the sink's source goes out, and with which numbers: the route is on,
-    /// the packet belongs to the substream that flows, and it is not too late to have a number.
-    pub fn choose(&mut self, meta: &Meta, now_us: u64) -> Option<Onward> {
-        if !self.route.enabled || !self.flows(meta) {
+    /// its layers flow, and it is not too late to have a number. `flow` has just noted it.
+    #[inline]
+    pub fn choose(&mut self, meta: &Meta, flow: &Flow, now_us: u64) -> Option<Onward> {
+        if !self.route.enabled {
             return None;
         }
-        self.number(meta, meta.marker, now_us)
-    }
-
-    /// Without layer choice the first substream that shows a keyframe flows.
-    fn flows(&mut self, meta: &Meta) -> bool {
         if self.kind != MediaKind::Video {
-            return true;
+            return self.number(meta, meta.marker, now_us);
         }
-        match self.substream {
-            Some(current) => current == meta.layer,
-            None if meta.keyframe || meta.layer == 0 => {
-                self.substream = Some(meta.layer);
-                true
+        match self.layers.offer(meta, flow, &self.route.layers, now_us) {
+            Verdict::Ignore => None,
+            Verdict::Skip => {
+                self.continuity.skip(meta.seq);
+                if let Some(vp8) = &meta.vp8 {
+                    self.pictures.skip(vp8);
+                }
+                None
             }
-            None => false,
+            Verdict::Relay { marker } => self.number(meta, marker, now_us),
+            Verdict::Switch { ahead } => {
+                match ahead {
+                    Some(ticks) => self.continuity.switch_layer(ticks),
+                    None => self.continuity.switch_source(),
+                }
+                self.pictures.switch_source();
+                self.from = Some(meta.ssrc);
+                self.number(meta, meta.marker, now_us)
+            }
         }
     }
 
     fn number(&mut self, meta: &Meta, marker: bool, now_us: u64) -> Option<Onward> {
-        if meta.restarts {
+        if self.from.replace(meta.ssrc) != Some(meta.ssrc) {
             self.continuity.switch_source();
             self.pictures.switch_source();
         }

@@ -5,6 +5,7 @@
 //! place, so that routing a packet is one walk over a dense vector.
 
 use super::talk::Talk;
+use crate::layers::Flow;
 use crate::retransmit::PacketRing;
 use bifrons_core::media::{MediaKind, Mindex, SourceId, SourcePolicy};
 use std::collections::HashMap;
@@ -55,6 +56,8 @@ pub struct Source {
     pub remb: RembRamp,
     /// Whether somebody talks.
     pub talk: Talk,
+    /// Which of its layers flow.
+    pub flow: Flow,
     ring: Option<PacketRing>,
 }
 
@@ -178,6 +181,7 @@ impl Sources {
             keyframes: Keyframes::default(),
             remb: RembRamp::default(),
             talk: Talk::default(),
+            flow: Flow::default(),
             ring: None,
         });
         self.by_id.insert(id, key.index);

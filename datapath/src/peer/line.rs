@@ -2,9 +2,10 @@
 
 use super::Seen;
 use crate::forward::{Sink, SourceKey};
+use crate::layers::Structure;
 use crate::retransmit::Meta;
 use bifrons_core::media::{Line, MediaKind, Mindex, Payload, Receive};
-use bifrons_core::rtcp::{NackTracker, ReceiverStats};
+use bifrons_core::rtcp::{NackTracker, NtpTime, ReceiverStats};
 use bifrons_core::rtp::{ExtensionIds, Mid, Rid, Ssrc};
 
 /// Simulcast layers of one line.
@@ -126,6 +127,18 @@ impl ReceiveLine {
         self.simulcast = receive.layers.len() > 1 || receive.rids.len() > 1;
     }
 
+    /// A sender report of a substream says which instant its timestamp is. With the reports of
+    /// several, their timestamps can be compared: the lowest one's clock is the common one.
+    pub fn set_clock(&mut self, layer: u8, ntp: NtpTime, timestamp: u32) {
+        let Some(layer) = self.layers.get_mut(usize::from(layer)) else { return };
+        layer.clock = Some((ntp, timestamp));
+        let hz = self.payloads.first().map_or(90_000, |payload| payload.clock_hz);
+        let Some(base) = self.layers.iter().find_map(|layer| layer.clock) else { return };
+        for layer in &mut self.layers {
+            layer.common_clock = layer.clock.map(|clock| lack(clock, base, hz));
+        }
+    }
+
     /// The payload type's meaning; also finds what an rtx payload type stands for.
     pub fn payload(&self, pt: u8) -> Option<(&Payload, bool)> {
         let plain = self.payloads.iter().find(|payload| payload.pt == pt).map(|p| (p, false));
@@ -156,7 +169,20 @@ pub struct Layer {
     pub dropped: u64,
     /// The count of losses at the last report, for slow links.
     pub lost_before: i64,
+    /// What its sender stated about its layers (AV1).
+    pub structure: Structure,
+    /// Its last sender report: wall time and timestamp of one instant.
+    pub clock: Option<(NtpTime, u32)>,
+    /// What its timestamps lack to those of the lowest substream that has a clock.
+    pub common_clock: Option<u32>,
     clock_hz: u32,
+}
+
+/// Ticks that a timestamp of `clock` lacks to the one of the same instant by `base`.
+fn lack(clock: (NtpTime, u32), base: (NtpTime, u32), hz: u32) -> u32 {
+    let since = i128::from(clock.0.0.wrapping_sub(base.0.0).cast_signed());
+    let ticks = ((since * i128::from(hz)) >> 32) as u32;
+    base.1.wrapping_add(ticks).wrapping_sub(clock.1)
 }
 
 impl Layer {
@@ -172,14 +198,17 @@ impl Layer {
             dropped: 0,
             lost_before: 0,
             clock_hz,
+            structure: None,
+            clock: None,
+            common_clock: None,
         }
     }
 
     /// Counts a packet; false if it was taken before. Another SSRC than before starts the layer
-    /// over, and `meta` tells the sinks so.
-    pub fn take(&mut self, meta: &mut Meta, rtx: bool, nack: bool, now_us: u64) -> bool {
+    /// over.
+    pub fn take(&mut self, meta: &Meta, rtx: bool, nack: bool, now_us: u64) -> bool {
         if !rtx && self.ssrc.is_some_and(|ssrc| ssrc != meta.ssrc) {
-            meta.restarts = true;
+            (self.clock, self.common_clock) = (None, None);
             self.ssrc = Some(meta.ssrc);
             self.seen = Seen::default();
             self.nacks = None;

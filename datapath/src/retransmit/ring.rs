@@ -5,6 +5,7 @@
 //! practice; a name is good until the ring has gone round. Memory: `slots` × (1536 + metadata)
 //! bytes, allotted when the first packet arrives, so that a silent source costs nothing.
 
+use crate::layers::Frame;
 use bifrons_core::codec::Vp8Descriptor;
 use bifrons_core::rtp::{ExtensionValues, Seq, Ssrc};
 use std::ops::Range;
@@ -29,8 +30,11 @@ pub struct Meta {
     pub layer: u8,
     /// Whether it begins a keyframe.
     pub keyframe: bool,
-    /// Whether the sender changed its SSRC here: numbers and time begin anew (webrtc-behaviour §5).
-    pub restarts: bool,
+    /// Its place among the layers of its stream.
+    pub frame: Frame,
+    /// What its timestamp lacks to the clock that all substreams of its source share, in ticks,
+    /// where sender reports told.
+    pub common_clock: Option<u32>,
     /// Its VP8 payload descriptor, if it has one: picture numbers are rewritten sink by sink.
     pub vp8: Option<Vp8Descriptor>,
     /// When it arrived, on the shard's clock.

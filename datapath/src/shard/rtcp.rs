@@ -5,7 +5,7 @@ use crate::departure::Departing;
 use crate::forward::{Sink, SourceKey};
 use crate::peer::{Enqueued, Path, Peer};
 use bifrons_core::media::{Fact, PeerId, ShardEvent, SourceId};
-use bifrons_core::rtcp::{Compound, CompoundWriter, Nack, NtpTime, ReportBlock, Rtcp};
+use bifrons_core::rtcp::{Compound, CompoundWriter, Nack, NtpTime, ReportBlock, Rtcp, SenderInfo};
 use bifrons_core::rtp::{MAX_PACKET, Ssrc};
 
 /// Room for a compound and its tag.
@@ -32,7 +32,7 @@ impl Shard {
     fn rtcp_part(&mut self, slot: u32, part: Rtcp<'_>) {
         match part {
             Rtcp::SenderReport(report) => {
-                self.sender_report(slot, report.sender, report.info.ntp);
+                self.sender_report(slot, report.sender, &report.info);
                 report.blocks().for_each(|block| self.report_block(slot, &block));
             }
             Rtcp::ReceiverReport(report) => {
@@ -59,15 +59,17 @@ impl Shard {
     }
 
     /// A sender report of the peer, from which the next receiver report counts its delay.
-    fn sender_report(&mut self, slot: u32, sender: Ssrc, ntp: NtpTime) {
+    fn sender_report(&mut self, slot: u32, sender: Ssrc, info: &SenderInfo) {
         let now_us = self.now.us;
         let Some(peer) = self.peers.at_mut(slot) else { return };
         let Some(role) = peer.streams.get(sender) else { return };
         let receive = peer.line_mut(role.mindex).and_then(|line| line.receive.as_mut());
-        if let Some(receive) = receive
-            && let Some(layer) = receive.layers.get_mut(usize::from(role.layer))
-        {
-            layer.stats.sender_report(ntp, now_us);
+        let Some(receive) = receive else { return };
+        if let Some(layer) = receive.layers.get_mut(usize::from(role.layer)) {
+            layer.stats.sender_report(info.ntp, now_us);
+        }
+        if receive.simulcast && !role.rtx {
+            receive.set_clock(role.layer, info.ntp, info.rtp_timestamp);
         }
     }
 

@@ -4,9 +4,9 @@ use super::Shard;
 use crate::departure::Departing;
 use crate::forward::{SourceKey, TalkChange};
 use crate::handoff::Parcel;
-use crate::peer::{Enqueued, Peer, PeerLine, StreamRole};
+use crate::layers::Reading;
+use crate::peer::{Enqueued, Peer, PeerLine, ReceiveLine, StreamRole};
 use crate::retransmit::{Meta, SLOT_BYTES};
-use bifrons_core::codec::{self, Codec, Vp8Descriptor};
 use bifrons_core::media::{Fact, MediaKind, ShardEvent, SourceId};
 use bifrons_core::rtp::{MAX_PACKET, Packet, PayloadType, PlayoutDelay, parse_extensions, rtx};
 
@@ -56,11 +56,11 @@ impl Shard {
             },
         };
         let bytes = &bytes[..len];
-        let Some(mut meta) = describe(bytes, receive, role.layer, line.kind, now.us) else {
+        let Some(meta) = describe(bytes, receive, role.layer, line.kind, now.us) else {
             return;
         };
         let layer = &mut receive.layers[usize::from(role.layer)];
-        if !layer.take(&mut meta, role.rtx, receive.nack, now.us) {
+        if !layer.take(&meta, role.rtx, receive.nack, now.us) {
             return;
         }
         let (source, substream) = (receive.source, receive.simulcast.then_some(role.layer));
@@ -109,6 +109,7 @@ impl Shard {
         let now = self.now;
         let Some(source) = self.sources.get_mut(key) else { return };
         let Some(packet) = source.ring_mut().push(bytes, meta) else { return };
+        source.flow.arrived(&meta, now.us);
         if meta.keyframe {
             source.keyframes.arrived(now.us);
         }
@@ -127,21 +128,33 @@ impl Shard {
         self.export_packet(key, bytes, meta);
         let Some(source) = self.sources.get(key) else { return };
         let muted = source.policy.muted;
-        let mut switched = false;
+        let (mut switched, mut wanted) = (false, false);
+        let name = source.id;
         for place in &source.sinks {
             let Some(peer) = self.peers.at_mut(place.slot) else { continue };
+            let id = peer.id;
             // Before it is up a peer gets nothing (webrtc-behaviour §8).
             let ready = peer.keys.is_some();
             let Some(sink) = peer.line_mut(place.mindex).and_then(|line| line.sink.as_mut()) else {
                 continue;
             };
             if sink.source != Some(key) {
-                if !(meta.keyframe && sink.take_over(key)) {
+                if !(meta.keyframe && !source.flow.is_late() && sink.take_over(key)) {
                     continue;
                 }
                 switched = true;
             }
-            let chosen = if muted || !ready { None } else { sink.choose(&meta, now.us) };
+            let chosen = match muted || !ready {
+                true => None,
+                false => sink.choose(&meta, &source.flow, now.us),
+            };
+            if sink.layers.has_news() {
+                wanted |= sink.layers.take_wish();
+                for (kind, layer) in sink.layers.take_changes().into_iter().flatten() {
+                    let fact = Fact::Layer { mindex: place.mindex, kind, layer };
+                    self.events.push_back(ShardEvent::Fact { peer: id, fact });
+                }
+            }
             let Some(onward) = chosen else { continue };
             let departing = Departing::First { mindex: place.mindex, source: key, packet, onward };
             match peer.enqueue(departing) {
@@ -152,6 +165,9 @@ impl Shard {
         }
         if switched {
             self.settle_switches(key);
+        }
+        if wanted {
+            self.want_keyframe(name);
         }
     }
 
@@ -230,7 +246,7 @@ fn learn(lines: &[PeerLine], packet: &Packet<'_>) -> Option<StreamRole> {
 }
 
 /// Turns a retransmission back into the packet it repeats.
-fn restore(bytes: &mut [u8], receive: &crate::peer::ReceiveLine, layer: u8) -> Option<usize> {
+fn restore(bytes: &mut [u8], receive: &ReceiveLine, layer: u8) -> Option<usize> {
     let pt = PayloadType::from_low_bits(*bytes.get(1)?);
     let (payload, _) = receive.payload(pt.get())?;
     let original = PayloadType::from_low_bits(payload.pt);
@@ -241,7 +257,7 @@ fn restore(bytes: &mut [u8], receive: &crate::peer::ReceiveLine, layer: u8) -> O
 /// Reads once what every sink will want to know.
 fn describe(
     bytes: &[u8],
-    receive: &crate::peer::ReceiveLine,
+    receive: &mut ReceiveLine,
     layer: u8,
     kind: MediaKind,
     now_us: u64,
@@ -250,21 +266,26 @@ fn describe(
     let pt = packet.payload_type().get();
     let codec = receive.payload(pt).and_then(|(payload, _)| payload.codec);
     let payload = packet.layout().payload();
-    let video = kind == MediaKind::Video;
-    let vp8 = (codec == Some(Codec::Vp8)).then_some(());
-    Some(Meta {
+    let extensions = parse_extensions(&packet, &receive.ids);
+    let track = receive.layers.get_mut(usize::from(layer))?;
+    let mut meta = Meta {
         ssrc: packet.ssrc(),
         seq: packet.seq(),
         timestamp: packet.timestamp(),
         pt,
         marker: packet.marker(),
         layer,
-        restarts: false,
-        keyframe: video && codec.is_some_and(|c| codec::is_keyframe(c, &bytes[payload.clone()])),
-        vp8: vp8.and_then(|()| Vp8Descriptor::read(&bytes[payload.clone()])),
+        common_clock: track.common_clock,
         arrived_us: now_us,
         len: bytes.len() as u16,
         payload: (payload.start as u16, payload.end as u16),
-        extensions: parse_extensions(&packet, &receive.ids),
-    })
+        extensions,
+        ..Meta::default()
+    };
+    if let (MediaKind::Video, Some(codec)) = (kind, codec) {
+        let descriptor = extensions.dependency_descriptor.map(|d| d.of(bytes));
+        let structure = &mut track.structure;
+        Reading::of(codec, &bytes[payload], meta.marker, descriptor, structure).note(&mut meta);
+    }
+    Some(meta)
 }
