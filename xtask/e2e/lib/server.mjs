@@ -108,7 +108,7 @@ export async function startServer({ kind, binary, demos, artifacts, general = ''
     clearTimeout(patience);
     return ended;
   };
-  return { kind, log, stop, alive, ended: () => ended };
+  return { kind, pid: child.pid, log, stop, alive, ended: () => ended };
 }
 
 /** Resolves once every port accepts a connection; gives up after ten seconds or when it ended. */
