@@ -80,6 +80,8 @@ impl Source {
 pub struct Keyframes {
     last_us: Option<u64>,
     wanted: bool,
+    /// The last request reached nobody.
+    unsent: bool,
     /// When a keyframe last arrived (or media began).
     pub seen_us: Option<u64>,
 }
@@ -98,10 +100,24 @@ impl Keyframes {
         let free = self.last_us.is_none_or(|last| now_us >= last + KEYFRAME_GAP_US);
         let take = self.wanted && free;
         if take {
-            self.wanted = false;
+            (self.wanted, self.unsent) = (false, false);
             self.last_us = Some(now_us);
         }
         take
+    }
+
+    /// The request just taken could not be sent, and still waits.
+    pub fn unsent(&mut self) {
+        (self.wanted, self.unsent) = (true, true);
+    }
+
+    /// Media begins: whether a request that reached nobody goes out now.
+    pub fn begins(&mut self) -> bool {
+        let waits = self.wanted && self.unsent;
+        if waits {
+            self.last_us = None;
+        }
+        waits
     }
 
     /// When a waiting request may go.

@@ -156,9 +156,8 @@ impl LayerChoice {
     fn watch(&mut self, now_us: u64) {
         match self.relayed_us {
             None => {
-                // Whoever gave the sink its source asked for a keyframe then.
                 self.relayed_us = Some(now_us);
-                self.asked_us = now_us;
+                self.want_keyframe(now_us);
             }
             Some(relayed_us) if now_us >= relayed_us + STARVED_US => self.want_keyframe(now_us),
             Some(_) => {}

@@ -192,8 +192,9 @@ impl Shard {
             let unsent = source.keyframes.take(now_us) && !self.send_pli(id);
             let Some(source) = self.sources.get_mut(key) else { continue };
             if unsent {
-                // Not up, or its SSRC not known yet: asked again a second later.
-                source.keyframes.want();
+                // Not up, or its SSRC not known yet: asked again when media begins, or a second
+                // later.
+                source.keyframes.unsent();
             }
             let interval = source.keyframes.seen_us.filter(|_| gap_us > 0).map(|s| s + gap_us);
             next = [next, source.keyframes.due_us(), interval].into_iter().flatten().min();

@@ -71,6 +71,9 @@ impl Shard {
             let fact = Fact::Receiving { mindex, substream, receiving: true };
             self.tell(ShardEvent::Fact { peer: id, fact });
         }
+        if begins && self.sources.get_mut(source).is_some_and(|s| s.keyframes.begins()) {
+            self.timers.arm(slot, now.us);
+        }
         self.keep_and_route(source, bytes, meta);
         self.arm_reports(slot, role);
     }

@@ -9,6 +9,7 @@ mod engine;
 mod flow;
 mod forwarding;
 mod hostile;
+mod layers;
 mod net;
 mod raw;
 mod reports;
