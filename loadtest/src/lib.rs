@@ -6,6 +6,7 @@
 //! use it as their client. Everything runs on the tokio runtime of the caller and is bounded:
 //! queues drop and count, requests give up after a stated patience.
 
+pub mod comparison;
 pub mod janus;
 pub mod peer;
 pub mod report;

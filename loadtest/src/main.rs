@@ -4,9 +4,11 @@
 //! not be run. One thread does everything, so that pinning it to one core is one `taskset`.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bifrons_loadtest::comparison::{Comparison, Side};
 use bifrons_loadtest::report::Thresholds;
 use bifrons_loadtest::scenario::{Echo, ScenarioError, VideoRoom};
 use clap::{Args, Parser, Subcommand};
@@ -24,6 +26,8 @@ enum Scenario {
     Videoroom(VideoRoomOptions),
     /// One peer in the EchoTest
     Echotest(EchoOptions),
+    /// A table of two or more servers from the JSON of their runs
+    Compare(CompareOptions),
 }
 
 #[derive(Args)]
@@ -58,9 +62,9 @@ struct VideoRoomOptions {
     /// Process id of the server, to account its CPU time and memory
     #[arg(long)]
     server_pid: Option<u32>,
-    /// Print the figures as one JSON object
+    /// Write the figures as one JSON object to this file as well; `-` prints them instead
     #[arg(long)]
-    json: bool,
+    json: Option<PathBuf>,
     /// Largest share of packets that may be lost, 0..1
     #[arg(long)]
     max_loss: Option<f64>,
@@ -81,6 +85,13 @@ struct EchoOptions {
     target: Target,
 }
 
+#[derive(Args)]
+struct CompareOptions {
+    /// A server and its runs as NAME=FILE[,FILE…]; the first is what the others are held against
+    #[arg(required = true)]
+    sides: Vec<String>,
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -89,6 +100,7 @@ fn main() -> ExitCode {
             match arguments.scenario {
                 Scenario::Videoroom(options) => videoroom(options).await,
                 Scenario::Echotest(options) => echotest(options).await,
+                Scenario::Compare(options) => compare(&options),
             }
         }),
         Err(error) => Err(error.into()),
@@ -111,10 +123,13 @@ async fn videoroom(options: VideoRoomOptions) -> Result<ExitCode, ScenarioError>
         server: options.server_pid,
     };
     let report = scenario.run().await?;
-    if options.json {
-        println!("{:#}", report.to_json());
-    } else {
-        println!("{report}");
+    match &options.json {
+        Some(file) if file.as_os_str() == "-" => println!("{:#}", report.to_json()),
+        Some(file) => {
+            std::fs::write(file, format!("{:#}\n", report.to_json()))?;
+            println!("{report}");
+        }
+        None => println!("{report}"),
     }
     let failures = report.failures(&Thresholds {
         loss: options.max_loss,
@@ -146,4 +161,21 @@ async fn echotest(options: EchoOptions) -> Result<ExitCode, ScenarioError> {
         stats.from_mid(mid).is_some_and(|back| back.packets == sent.packets)
     });
     Ok(if whole && !stats.sent.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn compare(options: &CompareOptions) -> Result<ExitCode, ScenarioError> {
+    let sides: std::io::Result<Vec<Side>> = options.sides.iter().map(|text| side(text)).collect();
+    print!("{}", Comparison(sides?));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn side(text: &str) -> std::io::Result<Side> {
+    let bad = || std::io::Error::other(format!("`{text}` is not NAME=FILE[,FILE…]"));
+    let (name, files) = text.split_once('=').ok_or_else(bad)?;
+    let read = |file: &str| {
+        let text = std::fs::read_to_string(file)?;
+        serde_json::from_str(&text).map_err(std::io::Error::other)
+    };
+    let reports = files.split(',').map(read).collect::<std::io::Result<_>>()?;
+    Ok(Side { name: name.to_owned(), reports })
 }

@@ -4,6 +4,7 @@
 //! versions of them. Each command installs what it misses, says what it is doing, and ends with a
 //! sentence a person can act on when it cannot go on. Nothing here is part of the product.
 
+mod bench;
 mod browser_tests;
 mod checks;
 mod clients;
@@ -50,7 +51,7 @@ enum Command {
     /// Look for failing seeds in the simulator
     Simulate(measure::SimulateOptions),
     /// Measure, side by side with another server
-    Bench(measure::BenchOptions),
+    Bench(bench::BenchOptions),
 }
 
 /// The parts of `cargo xtask test`.
@@ -82,7 +83,7 @@ fn obey(tree: &Tree, command: Command) -> Outcome<ExitCode> {
         Command::Fuzz(options) => fuzzing::run(tree, &options),
         Command::Conform(options) => conformance::run(tree, &options),
         Command::Simulate(options) => measure::simulate(tree, &options),
-        Command::Bench(options) => measure::bench(tree, &options),
+        Command::Bench(options) => bench::run(tree, &options),
     }
 }
 

@@ -18,9 +18,9 @@ pub enum ScenarioError {
     /// A peer.
     #[error("peer: {0}")]
     Peer(#[from] PeerError),
-    /// The server's accounts.
-    #[error("the server's process: {0}")]
-    Account(#[from] std::io::Error),
+    /// A file: the accounts of the server's process, or a report.
+    #[error("{0}")]
+    File(#[from] std::io::Error),
     /// An answer without the SDP it needs.
     #[error("the server sent no SDP with {0}")]
     NoSdp(&'static str),

@@ -1,0 +1,304 @@
+//! `cargo xtask bench`: one scenario of the load generator against our appliance and another
+//! server, in the same run, and the ratio of what they cost.
+//!
+//! Server and generator live in two network namespaces joined by a veth pair, each pinned to one
+//! core, and each core handles what its own end receives (`rps_cpus`), as a network card with a
+//! queue per core would have it: so neither pays for the other's half of the kernel. Servers take
+//! turns, each round with a fresh process; the table shows medians.
+
+use crate::Outcome;
+use crate::command::Invocation;
+use crate::conformance::Opponent;
+use crate::tree::Tree;
+use crate::{debian, serve};
+use clap::Args;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// The server's and the generator's address on the veth pair.
+const ADDRESS: [&str; 2] = ["10.78.0.1", "10.78.0.2"];
+
+/// How long a server may take from start to its first echoed packet.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// What `cargo xtask bench` can be told.
+#[derive(Args)]
+pub(crate) struct BenchOptions {
+    /// The server to measure beside ours in the same run
+    #[arg(long, value_enum)]
+    against: Option<Opponent>,
+    /// Publishers in the room
+    #[arg(long, default_value_t = 1)]
+    publishers: u32,
+    /// Subscribers, each of all publishers
+    #[arg(long, default_value_t = 100)]
+    subscribers: u32,
+    /// Video bits per second of each publisher
+    #[arg(long, default_value_t = 2_000_000)]
+    bitrate: u64,
+    /// Length of each measured window
+    #[arg(long, default_value_t = 20)]
+    seconds: u32,
+    /// How often each server is measured
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// The core the server is pinned to
+    #[arg(long, default_value_t = 0)]
+    server_core: u32,
+    /// The core the generator is pinned to
+    #[arg(long, default_value_t = 1)]
+    generator_core: u32,
+}
+
+/// Builds, measures in turns, prints the table.
+pub(crate) fn run(tree: &Tree, options: &BenchOptions) -> Outcome<ExitCode> {
+    if !debian::is_root() {
+        return Err("network namespaces and pinning need root; start this with sudo".to_owned());
+    }
+    debian::ensure(debian::BUILD)?;
+    debian::ensure(debian::NETWORK)?;
+    let mut sides = vec![Side::new(Opponent::Bifrons, tree)];
+    match options.against {
+        Some(Opponent::Mute) => return Err("a mute server forwards nothing to measure".to_owned()),
+        Some(Opponent::Janus) => {
+            debian::ensure(debian::STOCK_JANUS)?;
+            sides.push(Side::new(Opponent::Janus, tree));
+        }
+        Some(Opponent::Bifrons) | None => {}
+    }
+    serve::build(tree, "release")?;
+    let generator = build_generator(tree)?;
+    let folder = tree.target.join("bench");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let network = Network::build(options)?;
+    for round in 1..=options.rounds {
+        for side in &mut sides {
+            let report = folder.join(format!("{}-{round}.json", side.name));
+            println!("── round {round} of {}: {}", options.rounds, side.name);
+            measure(&network, side, &generator, &folder, &report, options)?;
+            side.reports.push(report);
+        }
+    }
+    let mut table = Invocation::new(&generator.to_string_lossy(), "compare");
+    for side in &sides {
+        let files: Vec<_> = side.reports.iter().map(|file| file.display().to_string()).collect();
+        table = table.arg(format!("{}={}", side.name, files.join(",")));
+    }
+    println!();
+    describe_host();
+    let done = table.run("the figures")?;
+    Ok(if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A server that is measured.
+struct Side {
+    name: &'static str,
+    program: PathBuf,
+    reports: Vec<PathBuf>,
+}
+
+impl Side {
+    fn new(which: Opponent, tree: &Tree) -> Self {
+        let (name, program) = match which {
+            Opponent::Janus => ("janus", PathBuf::from("janus")),
+            Opponent::Bifrons | Opponent::Mute => ("bifrons", tree.appliance("release")),
+        };
+        Self { name, program, reports: Vec::new() }
+    }
+}
+
+fn build_generator(tree: &Tree) -> Outcome<PathBuf> {
+    let invocation = Invocation::cargo("build --release --package bifrons-loadtest");
+    if invocation.within(&tree.root).run("building the load generator")? {
+        return Ok(tree.target.join("release").join("bifrons-loadtest"));
+    }
+    Err("the load generator did not compile; the compiler's message is above".to_owned())
+}
+
+/// One round of one server, from its start to its end.
+fn measure(
+    network: &Network,
+    side: &Side,
+    generator: &Path,
+    folder: &Path,
+    report: &Path,
+    options: &BenchOptions,
+) -> Outcome<()> {
+    let mut server = Server::start(network, side, folder, options.server_core)?;
+    let generator = |arguments: &str| {
+        let target = format!("--url ws://{}:8188 --local-ip {}", ADDRESS[0], ADDRESS[1]);
+        let pin = format!("taskset -c {} {}", options.generator_core, generator.display());
+        let [_, space] = &network.spaces;
+        Invocation::new("ip", &format!("netns exec {space} {pin} {arguments} {target}"))
+    };
+    let started = Instant::now();
+    while !generator("echotest --seconds 1").holds() {
+        server.alive()?;
+        if started.elapsed() > START_LIMIT {
+            return Err(format!("{} echoed nothing; see {}", side.name, server.log.display()));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let load = format!(
+        "videoroom --publishers {} --subscribers {} --bitrate {} --seconds {} --server-pid {}",
+        options.publishers,
+        options.subscribers,
+        options.bitrate,
+        options.seconds,
+        server.child.id()
+    );
+    let invocation = generator(&load).arg("--json").arg(report);
+    if invocation.run(&format!("load on {}", side.name))? {
+        return server.alive();
+    }
+    Err(format!("the run against {} failed; its log is {}", side.name, server.log.display()))
+}
+
+/// A server under measurement; ended when dropped.
+struct Server {
+    name: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Server {
+    fn start(network: &Network, side: &Side, folder: &Path, core: u32) -> Outcome<Self> {
+        let config = folder.join(format!("{}-config", side.name));
+        write_config(&config, side.name)?;
+        let log = folder.join(format!("{}.log", side.name));
+        let output = fs::File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
+        let errors = output.try_clone().map_err(|e| format!("{}: {e}", log.display()))?;
+        let [space, _] = &network.spaces;
+        // Each of the three replaces itself by the next, so the child is the server.
+        let mut command = Invocation::new("ip", &format!("netns exec {space} taskset -c {core}"))
+            .arg(&side.program)
+            .arg("-F")
+            .arg(&config)
+            .into_inner();
+        command.stdin(Stdio::null()).stdout(output).stderr(errors);
+        let child = command.spawn().map_err(|e| format!("{}: {e}", side.program.display()))?;
+        Ok(Self { name: side.name, child, log })
+    }
+
+    fn alive(&mut self) -> Outcome<()> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => {
+                Err(format!("{} ended with {status}; its log is {}", self.name, self.log.display()))
+            }
+            Err(error) => Err(format!("{}: {error}", self.name)),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // An error here means that it is gone already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The same configuration for both: WebSockets, the two plugins of the scenarios, no STUN.
+fn write_config(folder: &Path, name: &str) -> Outcome<()> {
+    let library = "/usr/lib/x86_64-linux-gnu/janus";
+    let unwanted = [
+        "audiobridge",
+        "duktape",
+        "lua",
+        "nosip",
+        "recordplay",
+        "sip",
+        "streaming",
+        "textroom",
+        "videocall",
+        "voicemail",
+    ];
+    let unwanted: Vec<_> = unwanted.iter().map(|name| format!("libjanus_{name}.so")).collect();
+    let main = format!(
+        "general: {{\n  configs_folder = \"{folder}\"\n  plugins_folder = \"{library}/plugins\"\n  \
+         transports_folder = \"{library}/transports\"\n  events_folder = \"{library}/events\"\n  \
+         loggers_folder = \"{library}/loggers\"\n  debug_level = 3\n}}\n\
+         media: {{\n  rtp_port_range = \"20000-40000\"\n}}\n\
+         plugins: {{\n  disable = \"{}\"\n}}\n\
+         transports: {{\n  disable = \"libjanus_http.so,libjanus_mqtt.so,libjanus_nanomsg.so,\
+         libjanus_pfunix.so,libjanus_rabbitmq.so\"\n}}\n",
+        unwanted.join(","),
+        folder = folder.display(),
+    );
+    let files = [
+        ("janus.jcfg", main.as_str()),
+        ("janus.transport.websockets.jcfg", "general: {\n  ws = true\n  ws_port = 8188\n}\n"),
+        ("janus.plugin.echotest.jcfg", ""),
+        ("janus.plugin.videoroom.jcfg", ""),
+    ];
+    let failed = |error| format!("the configuration of {name}: {error}");
+    fs::create_dir_all(folder).map_err(failed)?;
+    files.iter().try_for_each(|(file, text)| fs::write(folder.join(file), text).map_err(failed))
+}
+
+/// Two network namespaces and the veth pair between them; removed when dropped.
+struct Network {
+    /// The server's and the generator's.
+    spaces: [String; 2],
+}
+
+impl Network {
+    fn build(options: &BenchOptions) -> Outcome<Self> {
+        let process = std::process::id();
+        let network = Self { spaces: ["s", "g"].map(|end| format!("bifrons-{end}-{process}")) };
+        let [server, generator] = &network.spaces;
+        for space in &network.spaces {
+            ip(&format!("netns add {space}"))?;
+            ip(&format!("-n {space} link set lo up"))?;
+        }
+        ip(&format!("-n {server} link add va type veth peer name vb netns {generator}"))?;
+        let ends = [
+            (server, "va", ADDRESS[0], options.server_core),
+            (generator, "vb", ADDRESS[1], options.generator_core),
+        ];
+        for (space, device, address, core) in ends {
+            ip(&format!("-n {space} addr add {address}/24 dev {device}"))?;
+            ip(&format!("-n {space} link set {device} up"))?;
+            steer(space, device, core)?;
+        }
+        Ok(network)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for space in &self.spaces {
+            // Nothing is left to do about one that will not go.
+            Invocation::new("ip", &format!("netns del {space}")).holds();
+        }
+    }
+}
+
+fn ip(arguments: &str) -> Outcome<()> {
+    if Invocation::new("ip", arguments).holds() {
+        return Ok(());
+    }
+    Err(format!("`ip {arguments}` failed; in a container add --cap-add SYS_ADMIN and NET_ADMIN"))
+}
+
+/// Lets `core` handle what `device` receives.
+fn steer(space: &str, device: &str, core: u32) -> Outcome<()> {
+    let file = format!("/sys/class/net/{device}/queues/rx-0/rps_cpus");
+    let script = format!("printf %x {} > {file}", 1u64 << core.min(63));
+    if Invocation::new("ip", &format!("netns exec {space} sh -c")).arg(&script).holds() {
+        return Ok(());
+    }
+    Err(format!("{file} cannot be written, so the two ends would share a core's time"))
+}
+
+/// The machine the figures belong to: without it they mean nothing.
+fn describe_host() {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name\t: "));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    println!("{}, {cores} cores, Linux {}", model.unwrap_or("unknown CPU"), kernel.trim());
+}
