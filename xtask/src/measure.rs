@@ -2,9 +2,9 @@
 
 use crate::Outcome;
 use crate::command::Invocation;
+use crate::debian;
 use crate::tally::{Tally, harness_result};
 use crate::tree::Tree;
-use crate::debian;
 use clap::Args;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
