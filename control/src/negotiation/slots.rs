@@ -8,6 +8,20 @@ use bifrons_core::media::PeerId;
 use bifrons_core::plugin::HandleKey;
 use std::collections::HashMap;
 
+/// PeerConnections of a session that share a shard. A browser has about as many; a gateway that
+/// runs everybody's calls in one session has more, and those are spread in groups of this size.
+const GROUP: u32 = 8;
+
+/// Where a session's next PeerConnection goes.
+#[derive(Clone, Copy, Debug)]
+struct Home {
+    shard: u8,
+    /// How many were placed there in a row.
+    group: u32,
+    /// How many the session has, wherever they are.
+    live: u32,
+}
+
 /// One slot of a shard.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
@@ -52,8 +66,8 @@ impl Table {
 #[derive(Debug)]
 pub(super) struct Slots {
     tables: Vec<Table>,
-    /// The shard where a session's first PeerConnection went, and how many it has.
-    homes: HashMap<u64, (u8, u32)>,
+    /// Of every session that has PeerConnections.
+    homes: HashMap<u64, Home>,
 }
 
 impl Slots {
@@ -66,12 +80,14 @@ impl Slots {
     /// client sends and receives shares a core, else on the least loaded one. `None` when no
     /// living shard has room.
     pub(super) fn take(&mut self, handle: HandleKey, session: Option<u64>) -> Option<PeerId> {
-        let home = session.and_then(|session| self.homes.get(&session)).map(|(shard, _)| *shard);
-        let home = home.filter(|shard| self.is_usable(*shard));
-        let shard = home.or_else(|| self.least_loaded())?;
+        let home = session.and_then(|session| self.homes.get(&session)).copied();
+        let home = home.filter(|home| home.group < GROUP && self.is_usable(home.shard));
+        let shard = home.map(|home| home.shard).or_else(|| self.least_loaded())?;
         let (slot, generation) = self.tables.get_mut(usize::from(shard))?.take(handle)?;
         if let Some(session) = session {
-            self.homes.entry(session).or_insert((shard, 0)).1 += 1;
+            let entry = self.homes.entry(session).or_insert(Home { shard, group: 0, live: 0 });
+            let group = if home.is_some() { entry.group + 1 } else { 1 };
+            *entry = Home { shard, group, live: entry.live + 1 };
         }
         Some(PeerId { shard, slot, generation })
     }
@@ -107,9 +123,9 @@ impl Slots {
             table.live = table.live.saturating_sub(1);
         }
         let Some(session) = session else { return };
-        if let Some((_, count)) = self.homes.get_mut(&session) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(home) = self.homes.get_mut(&session) {
+            home.live = home.live.saturating_sub(1);
+            if home.live == 0 {
                 self.homes.remove(&session);
             }
         }
@@ -178,6 +194,16 @@ mod tests {
         slots.release(a, Some(10));
         slots.release(c, Some(10));
         assert!(!slots.homes.contains_key(&10));
+    }
+
+    #[test]
+    fn a_session_with_everybody_in_it_is_spread_in_groups() {
+        let mut slots = Slots::new(3);
+        let place = |n: u64| slots.take(HandleKey(n), Some(1)).map(|peer| peer.shard);
+        let shards: Vec<_> = (0..u64::from(GROUP) * 3).filter_map(place).collect();
+        let groups: Vec<_> = shards.chunks(GROUP as usize).collect();
+        assert!(groups.iter().all(|group| group.iter().all(|shard| *shard == group[0])));
+        assert_eq!(slots.load(), [GROUP as usize; 3]);
     }
 
     #[test]

@@ -240,11 +240,16 @@ function hangup({ name }) {
   people.get(name).handle.hangup();
 }
 
+/** Closes the PeerConnection as a closed tab would, without a word to the server's API. */
+function vanish({ name }) {
+  people.get(name).handle.webrtcStuff.pc.close();
+}
+
 function destroy({ name }) {
   return new Promise((resolve, reject) => sessions.get(name).destroy({ success: resolve, error: reject }));
 }
 
 window.lab = {
   connect, attach, expect, send, ask, createOffer, createAnswer, handleAnswer,
-  stats, colour, descriptions, states, eventsOf, detach, hangup, destroy,
+  stats, colour, descriptions, states, eventsOf, detach, hangup, vanish, destroy,
 };

@@ -97,4 +97,16 @@ export default [
       await lab.destroy({ name: 'ada' });
     },
   },
+  {
+    name: 'echotest notices a browser that closes its connection',
+    async run(context) {
+      const lab = await echo(context);
+      await flows(lab, 'ada', { video: 1, audio: 1, frames: 5, packets: 20 });
+      await lab.vanish({ name: 'ada' });
+      await lab.expect({ name: 'ada', like: { echotest: 'event', result: 'done' } });
+      const alert = (who) => window.lab.states({ name: who }).includes('false: DTLS alert');
+      await lab.until("the server's hangup", alert, 'ada');
+      await lab.destroy({ name: 'ada' });
+    },
+  },
 ];
