@@ -156,26 +156,62 @@ fn look_after(datapath: &RefCell<Datapath>) {
 /// Ends sessions and plugins, then the shards with their close alerts.
 async fn say_farewell(front: &Rc<Front>, datapath: &Rc<RefCell<Datapath>>, bell: &Bell) {
     front.stop();
-    let mut running: BTreeSet<u8> = BTreeSet::new();
-    for (index, shard) in datapath.borrow_mut().shards.iter_mut().enumerate() {
-        let asked = shard.commands.push(ShardCommand::Stop);
-        if let (Ok(()), Ok(index)) = (asked, u8::try_from(index)) {
-            running.insert(index);
-        }
-    }
+    let mut shards = Ending::new(&datapath.borrow());
     let ended = async {
-        while !running.is_empty() {
-            for event in take_events(datapath) {
-                if let ShardEvent::Stopped { shard, .. } = event {
-                    running.remove(&shard);
-                }
+        while !shards.are_over() {
+            // A full ring holds what closes the peers: that goes first, then the stop.
+            let waiting = front.with(|core: &mut Core, _| core.flush_shards());
+            let asked = !waiting && shards.ask(&mut datapath.borrow_mut());
+            shards.take_note(take_events(datapath));
+            if shards.are_over() {
+                return;
             }
-            if !running.is_empty() {
-                bell.rung(|| is_idle(datapath)).await;
+            let pause = tokio::time::sleep(if asked { LOOK } else { RETRY });
+            tokio::select! {
+                () = bell.rung(|| is_idle(datapath)) => {}
+                () = pause => {}
             }
         }
     };
     if tokio::time::timeout(FAREWELL, ended).await.is_err() {
-        tracing::warn!(?running, "shards did not end in time");
+        tracing::warn!(shards = ?shards.running, "shards did not end in time");
+    }
+}
+
+/// Shards on their way to the end.
+struct Ending {
+    running: BTreeSet<u8>,
+    unasked: BTreeSet<u8>,
+}
+
+impl Ending {
+    /// Those that live.
+    fn new(datapath: &Datapath) -> Self {
+        let shards = (0..=u8::MAX).zip(&datapath.shards);
+        let living = shards.filter(|(_, shard)| !shard.commands.is_abandoned());
+        let running: BTreeSet<u8> = living.map(|(index, _)| index).collect();
+        Ending { unasked: running.clone(), running }
+    }
+
+    /// Tells those that were not told. True if that were all.
+    fn ask(&mut self, datapath: &mut Datapath) -> bool {
+        for (index, shard) in (0..=u8::MAX).zip(&mut datapath.shards) {
+            if self.unasked.contains(&index) && shard.commands.push(ShardCommand::Stop).is_ok() {
+                self.unasked.remove(&index);
+            }
+        }
+        self.unasked.is_empty()
+    }
+
+    fn take_note(&mut self, events: Vec<ShardEvent>) {
+        for event in events {
+            if let ShardEvent::Stopped { shard, .. } = event {
+                self.running.remove(&shard);
+            }
+        }
+    }
+
+    fn are_over(&self) -> bool {
+        self.running.is_empty()
     }
 }
