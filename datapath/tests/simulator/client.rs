@@ -7,7 +7,7 @@ use bifrons_core::dtls::{Fingerprint, FingerprintHash};
 use bifrons_core::ice::{Candidate, Credentials, Transport};
 use bifrons_core::media::MediaKind;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use str0m::config::Fingerprint as TheirFingerprint;
 use str0m::ice::IceCreds;
 use str0m::media::MediaKind as TheirKind;
@@ -87,6 +87,10 @@ pub(crate) struct Client {
     pub(crate) ice: Vec<(u64, IceConnectionState)>,
     pub(crate) connected_us: Option<u64>,
     pub(crate) died_us: Option<u64>,
+    /// Whether it is the DTLS client (`a=setup:active`).
+    pub(crate) dtls_active: bool,
+    /// Whether its DTLS records get lost.
+    pub(crate) mute_dtls: bool,
 }
 
 impl Client {
@@ -116,6 +120,8 @@ impl Client {
             ice: Vec::new(),
             connected_us: None,
             died_us: None,
+            dtls_active: true,
+            mute_dtls: false,
         };
         for (mindex, &spec) in specs.iter().enumerate() {
             client.add_line(mindex as u16, spec, now_us);
@@ -172,7 +178,12 @@ impl Client {
         api.set_ice_controlling(true);
         api.set_remote_ice_credentials(creds(ours));
         api.set_remote_fingerprint(TheirFingerprint { hash_func: "sha-256".into(), bytes });
-        api.start_dtls(true).expect("DTLS begins");
+        api.start_dtls(self.dtls_active).expect("DTLS begins");
+    }
+
+    /// It answered our offer.
+    pub(crate) fn set_controlled(&mut self) {
+        self.rtc.direct_api().set_ice_controlling(false);
     }
 
     /// An ICE restart on the client's side; returns its new credentials.
@@ -198,7 +209,7 @@ impl Client {
         let Ok(receive) = Receive::new(Protocol::Udp, *from, *to, bytes) else { return out };
         // A dead one says so; `drain` sees it.
         let _ = self.rtc.handle_input(Input::Receive(now, receive));
-        self.drain(now_us, &mut out);
+        self.drain(now, now_us, &mut out);
         out
     }
 
@@ -207,12 +218,12 @@ impl Client {
         let mut out = Vec::new();
         let _ = self.rtc.handle_input(Input::Timeout(now));
         self.film(now, now_us);
-        self.drain(now_us, &mut out);
+        self.drain(now, now_us, &mut out);
         out
     }
 
     /// All that str0m has to say: it wants to be asked after every input.
-    fn drain(&mut self, now_us: u64, out: &mut Vec<Datagram>) {
+    fn drain(&mut self, now: Instant, now_us: u64, out: &mut Vec<Datagram>) {
         loop {
             if !self.rtc.is_alive() {
                 self.died_us.get_or_insert(now_us);
@@ -221,9 +232,12 @@ impl Client {
             }
             match self.rtc.poll_output() {
                 Ok(Output::Timeout(at)) => {
-                    self.due = Some(at);
+                    // A closed one would like to be asked again at once, for ever.
+                    self.due = Some(at.max(now + Duration::from_micros(100)));
                     return;
                 }
+                Ok(Output::Transmit(sent))
+                    if self.mute_dtls && matches!(sent.contents.first(), Some(20..=63)) => {}
                 Ok(Output::Transmit(sent)) => out.push(Datagram {
                     from: sent.source,
                     to: sent.destination,
@@ -237,7 +251,9 @@ impl Client {
 
     /// When its next packet is to be made.
     pub(crate) fn next_frame_us(&self) -> Option<u64> {
-        self.connected_us?;
+        if self.connected_us.is_none() || self.died_us.is_some() {
+            return None;
+        }
         self.cameras.iter().filter(|c| c.on).map(|camera| camera.next_us).min()
     }
 

@@ -10,6 +10,7 @@ mod flow;
 mod forwarding;
 mod hostile;
 mod layers;
+mod lifecycle;
 mod net;
 mod raw;
 mod reports;

@@ -151,8 +151,9 @@ impl Raw {
     }
 
     /// Sends a close alert and is gone.
-    pub(crate) fn hang_up(&mut self, now: Instant) {
+    pub(crate) fn hang_up(&mut self, now: Instant, now_us: u64) {
         self.dtls.close(now);
+        self.poll_dtls(now_us);
     }
 
     fn push(&mut self, to: SocketAddr, bytes: &[u8]) {

@@ -50,6 +50,7 @@ pub(crate) struct Node {
     to_lane: Rx<ToLane>,
     from_lane: Tx<FromLane>,
     next_slot: u32,
+    generation: u16,
     pub(crate) turns: u64,
 }
 
@@ -131,6 +132,17 @@ impl World {
 
     /// Gives a client its peer.
     pub(crate) fn open(&mut self, client: usize, shard: usize, specs: &[Spec]) {
+        self.open_with(client, shard, specs, |_| {});
+    }
+
+    /// As [`World::open`], with a setup that a test changes.
+    pub(crate) fn open_with(
+        &mut self,
+        client: usize,
+        shard: usize,
+        specs: &[Spec],
+        change: impl FnOnce(&mut PeerSetup),
+    ) {
         let (peer, local) = self.allot(shard);
         let server = self.nodes[shard].address;
         let them = &mut self.clients[client];
@@ -139,8 +151,9 @@ impl World {
         let transport = transport(&local, remote, them.candidate(), print);
         assert_eq!(self.peers.len(), client, "clients are opened in order");
         self.peers.push(peer);
-        let lines = lines(client, specs);
-        self.command(shard, ShardCommand::Open(Box::new(PeerSetup { peer, transport, lines })));
+        let mut setup = PeerSetup { peer, transport, lines: lines(client, specs) };
+        change(&mut setup);
+        self.command(shard, ShardCommand::Open(Box::new(setup)));
     }
 
     /// A client of the other kind arrives and is answered.
@@ -167,9 +180,18 @@ impl World {
     /// A slot, and credentials for it.
     fn allot(&mut self, shard: usize) -> (PeerId, Credentials) {
         let node = &mut self.nodes[shard];
-        let peer = PeerId { shard: shard as u8, slot: node.next_slot, generation: 1 };
+        let generation = node.generation;
+        let peer = PeerId { shard: shard as u8, slot: node.next_slot, generation };
         node.next_slot += 1;
         (peer, Credentials::generate(peer, &self.rng.bytes::<CREDENTIAL_RANDOM>()))
+    }
+
+    /// From now on slots are given away again from the first: they have to be free.
+    pub(crate) fn reuse_slots(&mut self) {
+        for node in &mut self.nodes {
+            node.next_slot = 0;
+            node.generation += 1;
+        }
     }
 
     /// The peer that serves a client.
@@ -302,8 +324,11 @@ impl World {
     pub(crate) fn run_for(&mut self, time: Duration) {
         let end_us = self.now_us + time.as_micros() as u64;
         self.settle();
+        let mut instants = 0;
         while let Some(next_us) = self.next_us().filter(|&at| at <= end_us) {
             self.now_us = next_us.max(self.now_us);
+            instants += 1;
+            assert!(instants < 100_000 + time.as_millis() * 100, "time does not pass");
             self.settle();
         }
         self.now_us = end_us;
@@ -315,17 +340,30 @@ impl World {
     /// # Panics
     /// When that takes more than 15 s.
     pub(crate) fn connect(&mut self) {
+        let all: Vec<_> = (0..self.peers.len()).chain(RAW..RAW + self.raws.len()).collect();
+        self.connect_only(&all);
+    }
+
+    /// Runs until these clients are connected.
+    ///
+    /// # Panics
+    /// As [`World::connect`].
+    pub(crate) fn connect_only(&mut self, clients: &[usize]) {
         for _ in 0..300 {
             self.run_for(Duration::from_millis(50));
-            let raws = RAW..RAW + self.raws.len();
-            if (0..self.peers.len()).chain(raws).all(|client| self.up_us(client).is_some())
-                && self.clients.iter().all(|client| client.connected_us.is_some())
-                && self.raws.iter().all(Raw::connected)
-            {
+            if clients.iter().all(|&client| self.is_connected(client)) {
                 return;
             }
         }
         panic!("not connected after 15 s: {:?}", self.events);
+    }
+
+    fn is_connected(&self, client: usize) -> bool {
+        let there = match client {
+            RAW.. => self.raws[client - RAW].connected(),
+            _ => self.clients[client].connected_us.is_some(),
+        };
+        there && self.up_us(client).is_some()
     }
 
     fn next_us(&mut self) -> Option<u64> {
@@ -554,6 +592,7 @@ fn node(
         to_lane,
         from_lane,
         next_slot: 0,
+        generation: 1,
         turns: 0,
     }
 }
