@@ -83,6 +83,9 @@ struct VideoRoomOptions {
 struct EchoOptions {
     #[command(flatten)]
     target: Target,
+    /// Send the candidate by `trickle` after the offer instead of inside it
+    #[arg(long)]
+    trickle: bool,
 }
 
 #[derive(Args)]
@@ -148,6 +151,7 @@ async fn echotest(options: EchoOptions) -> Result<ExitCode, ScenarioError> {
         local_ip: target.local_ip,
         rate_bps: target.bitrate,
         span: Duration::from_secs(target.seconds),
+        trickle: options.trickle,
     };
     let stats = scenario.run().await?;
     for ((mid, _), sent) in &stats.sent {

@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 /// The server's and the generator's address on the veth pair.
 const ADDRESS: [&str; 2] = ["10.78.0.1", "10.78.0.2"];
 
+/// Both run before what else the machine does, so that other work disturbs the figures less.
+const PRIORITY: &str = "nice -n -15";
+
 /// How long a server may take from start to its first echoed packet.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
@@ -129,7 +132,8 @@ fn measure(
     let mut server = Server::start(network, side, folder, options.server_core)?;
     let generator = |arguments: &str| {
         let target = format!("--url ws://{}:8188 --local-ip {}", ADDRESS[0], ADDRESS[1]);
-        let pin = format!("taskset -c {} {}", options.generator_core, generator.display());
+        let core = options.generator_core;
+        let pin = format!("taskset -c {core} {PRIORITY} {}", generator.display());
         let [_, space] = &network.spaces;
         Invocation::new("ip", &format!("netns exec {space} {pin} {arguments} {target}"))
     };
@@ -171,12 +175,13 @@ impl Server {
         let output = fs::File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
         let errors = output.try_clone().map_err(|e| format!("{}: {e}", log.display()))?;
         let [space, _] = &network.spaces;
-        // Each of the three replaces itself by the next, so the child is the server.
-        let mut command = Invocation::new("ip", &format!("netns exec {space} taskset -c {core}"))
-            .arg(&side.program)
-            .arg("-F")
-            .arg(&config)
-            .into_inner();
+        // Each of these replaces itself by the next, so the child is the server.
+        let mut command =
+            Invocation::new("ip", &format!("netns exec {space} taskset -c {core} {PRIORITY}"))
+                .arg(&side.program)
+                .arg("-F")
+                .arg(&config)
+                .into_inner();
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
         let child = command.spawn().map_err(|e| format!("{}: {e}", side.program.display()))?;
         Ok(Self { name: side.name, child, log })
