@@ -243,7 +243,7 @@ fn told(world: &World, viewer: &Viewer) -> Vec<(LayerKind, i8)> {
 }
 
 #[test]
-fn videoroom_8_2_targets_move_a_viewer_between_substreams_without_a_seam() {
+fn videoroom_63_targets_move_a_viewer_between_substreams_without_a_seam() {
     for shards in [1, 2] {
         let (mut world, mut sender, mut viewer) = connected(82, shards, SIMULCAST);
         let all = [0, 1, 2];
@@ -272,7 +272,7 @@ fn videoroom_8_2_targets_move_a_viewer_between_substreams_without_a_seam() {
 }
 
 #[test]
-fn videoroom_8_2_temporal_layers_are_thinned_without_a_gap() {
+fn temporal_layers_are_thinned_without_a_gap() {
     let (mut world, mut sender, mut viewer) = connected(83, 1, SIMULCAST);
     sender.films(&mut world, 30, &[0, 1, 2]);
     let wish = target(2, 0);
@@ -289,7 +289,7 @@ fn videoroom_8_2_temporal_layers_are_thinned_without_a_gap() {
 }
 
 #[test]
-fn videoroom_8_2_a_substream_that_falls_silent_is_replaced_and_taken_up_again() {
+fn videoroom_65_a_substream_that_falls_silent_is_replaced_and_taken_up_again() {
     let (mut world, mut sender, mut viewer) = connected(84, 1, SIMULCAST);
     sender.films(&mut world, 60, &[0, 1, 2]);
     let (silent_us, asked) = (world.now_us, sender.plis.len());

@@ -87,11 +87,12 @@ function tone() {
   return out.stream.getAudioTracks()[0];
 }
 
-/** Turns `{audio: 'tone', video: '#f00'}` or `true` (the real device) into janus.js tracks. */
+/** Turns `{audio: 'tone', video: '#f00'}`, `true` (the real device) or constraints into janus.js tracks. */
 function tracksOf({ audio, video, receive = false }, extra = {}) {
   const tracks = [];
   if (audio) tracks.push({ type: 'audio', capture: audio === true || tone(), recv: receive, ...extra });
-  if (video) tracks.push({ type: 'video', capture: video === true || picture(video), recv: receive, ...extra });
+  const capture = typeof video === 'string' ? picture(video) : video;
+  if (video) tracks.push({ type: 'video', capture, recv: receive, ...extra });
   return tracks;
 }
 
@@ -194,6 +195,7 @@ function inbound(entry) {
     packets: entry.packetsReceived ?? 0,
     lost: entry.packetsLost ?? 0,
     frames: entry.framesDecoded ?? 0,
+    width: entry.frameWidth ?? 0,
     keyframes: entry.keyFramesDecoded ?? 0,
     freezes: entry.freezeCount ?? 0,
   };

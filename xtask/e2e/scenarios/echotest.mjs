@@ -5,19 +5,19 @@ import { check, flows, openLab, silent, up } from '../lib/lab.mjs';
 const PLUGIN = 'janus.plugin.echotest';
 
 /** One participant, echoing the browser's own camera and microphone. */
-async function echo({ browser, address }, sends = { audio: true, video: true }) {
+async function echo({ browser, address }, sends = { audio: true, video: true }, extra = {}, wish = {}) {
   const lab = await openLab(browser);
   await lab.connect({ name: 'ada', server: address });
   await lab.attach({ name: 'ada', session: 'ada', plugin: PLUGIN });
-  const jsep = await lab.createOffer({ name: 'ada', send: { ...sends, receive: true } });
-  await exchange(lab, jsep);
+  const jsep = await lab.createOffer({ name: 'ada', send: { ...sends, receive: true }, extra });
+  await exchange(lab, jsep, wish);
   await up(lab, 'ada');
   return lab;
 }
 
 /** One offer and its answer. */
-async function exchange(lab, jsep) {
-  const message = { audio: true, video: true };
+async function exchange(lab, jsep, wish = {}) {
+  const message = { audio: true, video: true, ...wish };
   const reply = await lab.ask({ name: 'ada', message, jsep, like: { echotest: 'event', result: 'ok' } });
   check(reply.jsep?.type === 'answer', 'the plugin sent no answer');
   await lab.handleAnswer({ name: 'ada', jsep: reply.jsep });
@@ -27,6 +27,41 @@ async function exchange(lab, jsep) {
 async function upOnce(lab) {
   const ups = (await lab.states({ name: 'ada' })).filter((state) => state === true);
   check(ups.length === 1, `webrtcup came ${ups.length} times`);
+}
+
+/** A picture large enough for three layers. */
+const HD = { width: 1280, height: 720 };
+
+/** Every layer in turn, then a third of the pictures; says what it saw. */
+async function walk(lab, spatial, temporal) {
+  const ok = { echotest: 'event', result: 'ok' };
+  const ask = (message) => lab.ask({ name: 'ada', message, like: ok });
+  const told = (key, layer) =>
+    lab.expect({ name: 'ada', like: { echotest: 'event', [key]: layer }, within: 40_000 });
+  await ask({ bitrate: 3_000_000 });
+  await told(spatial, 2);
+  const seen = [await shows(lab, HD.width)];
+  for (const layer of [0, 1, 2]) {
+    await ask({ [spatial]: layer });
+    await told(spatial, layer);
+    seen.push(await shows(lab, HD.width >> (2 - layer)));
+  }
+  await ask({ [temporal]: 0 });
+  await told(temporal, 0);
+  const last = (await flows(lab, 'ada', { video: 1, frames: 15 })).in[0];
+  check(seen.every((line) => line.ssrc === last.ssrc), 'the SSRC changed');
+  check(last.lost === 0, `${last.lost} packets seem lost`);
+  return `${last.keyframes} keyframes, ${last.freezes} freezes`;
+}
+
+/** Waits until pictures of this width are decoded. */
+async function shows(lab, width) {
+  const deadline = Date.now() + 40_000;
+  for (;;) {
+    const line = (await flows(lab, 'ada', { video: 1, frames: 10 })).in[0];
+    if (line.width === width) return line;
+    check(Date.now() < deadline, `${line.width} pixels wide, not ${width}`);
+  }
 }
 
 export default [
@@ -109,4 +144,21 @@ export default [
       await lab.destroy({ name: 'ada' });
     },
   },
+  {
+    name: 'echotest moves between simulcast layers',
+    async run({ note, ...context }) {
+      const lab = await echo(context, { video: HD }, { simulcast: true });
+      note(await walk(lab, 'substream', 'temporal'));
+      await lab.destroy({ name: 'ada' });
+    },
+  },
+  ...['vp9', 'av1'].map((videocodec) => ({
+    name: `echotest moves between the SVC layers of ${videocodec}`,
+    async run({ note, ...context }) {
+      if (context.browser.name !== 'chromium') return note('this browser sends no SVC');
+      const lab = await echo(context, { video: HD }, { svc: 'L3T3' }, { videocodec });
+      note(await walk(lab, 'spatial_layer', 'temporal_layer'));
+      await lab.destroy({ name: 'ada' });
+    },
+  })),
 ];
