@@ -51,6 +51,11 @@ impl Streams {
         self.by_ssrc.iter().find(|&&(_, have)| have == role).map(|&(ssrc, _)| ssrc)
     }
 
+    /// Whether an SSRC is known for a line's media (or its retransmissions).
+    pub fn knows(&self, mindex: Mindex, rtx: bool) -> bool {
+        self.by_ssrc.iter().any(|(_, role)| role.mindex == mindex && role.rtx == rtx)
+    }
+
     /// Forgets every SSRC of a line.
     pub fn forget(&mut self, mindex: Mindex) {
         self.by_ssrc.retain(|(_, role)| role.mindex != mindex);

@@ -8,7 +8,8 @@ use bifrons_core::ice::{
     FailureTimer, FullAgent, FullConfig, IceAgent, LITE_CONSENT, LiteAgent, SignallingProgress,
 };
 use bifrons_core::media::{
-    Line, MediaKind, PeerId, PeerSetup, PeerUpdate, ShardCommand, ShardEvent, SourceId, Transport,
+    Fact, Line, MediaKind, Mindex, PeerId, PeerSetup, PeerUpdate, ShardCommand, ShardEvent,
+    SourceId, Transport,
 };
 
 impl Shard {
@@ -142,6 +143,7 @@ impl Shard {
         for mindex in gone {
             self.drop_source(SourceId::Line(id.line(mindex)));
             self.leave_source(id.slot, mindex);
+            self.tell_silent(id, mindex);
             if let Some(peer) = self.peers.get_mut(id) {
                 peer.streams.forget(mindex);
                 if let Some(line) = peer.line_mut(mindex) {
@@ -159,6 +161,9 @@ impl Shard {
         if line.send.is_none() {
             self.leave_source(id.slot, line.mindex);
         }
+        if line.receive.is_none() {
+            self.tell_silent(id, line.mindex);
+        }
         // A source outlives an inactive spell of its line: routes stay, packets just do not come.
         let source = line.receive.is_some().then(|| self.sources.find_or_make(name, line.kind));
         let Some(peer) = self.peers.get_mut(id) else { return };
@@ -175,6 +180,20 @@ impl Shard {
             peer.streams.set(announced.ssrc, role);
             if let Some(rtx) = announced.rtx {
                 peer.streams.set(rtx, StreamRole { rtx: true, ..role });
+            }
+        }
+    }
+
+    /// A line will not be listened to any more: what was arriving on it has ceased.
+    fn tell_silent(&mut self, id: PeerId, mindex: Mindex) {
+        let line = self.peers.get_mut(id).and_then(|peer| peer.line_mut(mindex));
+        let Some(receive) = line.and_then(|line| line.receive.as_mut()) else { return };
+        let simulcast = receive.simulcast;
+        for (substream, layer) in receive.layers.iter_mut().enumerate() {
+            if std::mem::replace(&mut layer.receiving, false) {
+                let substream = simulcast.then_some(substream as u8);
+                let fact = Fact::Receiving { mindex, substream, receiving: false };
+                self.events.push_back(ShardEvent::Fact { peer: id, fact });
             }
         }
     }

@@ -5,10 +5,12 @@ use crate::departure::Departing;
 use crate::forward::{SourceKey, TalkChange};
 use crate::handoff::Parcel;
 use crate::layers::Reading;
-use crate::peer::{Enqueued, Peer, PeerLine, ReceiveLine, StreamRole};
+use crate::peer::{Enqueued, Peer, PeerLine, ReceiveLine, StreamRole, Streams};
 use crate::retransmit::{Meta, SLOT_BYTES};
 use bifrons_core::media::{Fact, MediaKind, ShardEvent, SourceId};
-use bifrons_core::rtp::{MAX_PACKET, Packet, PayloadType, PlayoutDelay, parse_extensions, rtx};
+use bifrons_core::rtp::{
+    Extension, MAX_PACKET, Packet, PayloadType, PlayoutDelay, parse_extensions, rtx,
+};
 
 impl Shard {
     #[inline]
@@ -208,20 +210,21 @@ impl Shard {
     }
 }
 
-/// Whose packet it is: by SSRC, else learnt from mid and rid, else the only line that can have
-/// sent this payload type (webrtc-behaviour §5.2).
+/// Whose packet it is: by SSRC, else learnt from mid and rid (webrtc-behaviour §5.2). A sender that
+/// neither names its SSRCs nor its mids is known by payload type, where one line only can have
+/// sent it.
 fn role_of(peer: &mut Peer, bytes: &[u8]) -> Option<StreamRole> {
     let packet = Packet::parse_header(bytes).ok()?;
     if let Some(role) = peer.streams.get(packet.ssrc()) {
         return Some(role);
     }
-    let role = learn(&peer.lines, &packet)?;
+    let role = learn(&peer.lines, &peer.streams, &packet)?;
     peer.streams.set(packet.ssrc(), role).then_some(role)
 }
 
-fn learn(lines: &[PeerLine], packet: &Packet<'_>) -> Option<StreamRole> {
+fn learn(lines: &[PeerLine], streams: &Streams, packet: &Packet<'_>) -> Option<StreamRole> {
     let pt = packet.payload_type().get();
-    let mut by_payload = None;
+    let (mut by_payload, mut claims) = (None, 0);
     for line in lines {
         let Some(receive) = &line.receive else { continue };
         let values = parse_extensions(packet, &receive.ids);
@@ -230,7 +233,7 @@ fn learn(lines: &[PeerLine], packet: &Packet<'_>) -> Option<StreamRole> {
             if line.mid != Some(mid) {
                 continue;
             }
-        } else if receive.layers.iter().any(|layer| layer.ssrc.is_some()) && !rtx {
+        } else if receive.ids.get(Extension::Mid).is_some() || streams.knows(line.mindex, rtx) {
             continue;
         }
         let layer = match values.rid.or(values.repaired_rid) {
@@ -243,9 +246,10 @@ fn learn(lines: &[PeerLine], packet: &Packet<'_>) -> Option<StreamRole> {
         if values.mid.is_some() {
             return Some(role);
         }
-        by_payload.get_or_insert(role);
+        by_payload = Some(role);
+        claims += 1;
     }
-    by_payload
+    by_payload.filter(|_| claims == 1)
 }
 
 /// Turns a retransmission back into the packet it repeats.

@@ -24,7 +24,6 @@ pub(crate) struct Got {
     /// Extended sequence number on the client's leg.
     pub(crate) seq: u64,
     pub(crate) timestamp: u64,
-    pub(crate) marker: bool,
     /// Which client's camera or microphone made it.
     pub(crate) author: u32,
     /// The how-manieth of that line it is.
@@ -67,7 +66,7 @@ impl Camera {
             keyframe_wanted: true,
             keyframes: 0,
             // Some begin where the 16 bits are about to run out.
-            first_seq: if client % 2 == 0 { 65_500 } else { 1_000 * client as u64 },
+            first_seq: if client.is_multiple_of(2) { 65_500 } else { 1_000 * client as u64 },
         }
     }
 }
@@ -292,7 +291,6 @@ impl Client {
                     ssrc: *packet.header.ssrc,
                     seq: *packet.seq_no,
                     timestamp: packet.time.numer(),
-                    marker: packet.header.marker,
                     author,
                     number,
                     keyframe,

@@ -11,6 +11,7 @@ mod forwarding;
 mod hostile;
 mod layers;
 mod lifecycle;
+mod lines;
 mod net;
 mod raw;
 mod reports;

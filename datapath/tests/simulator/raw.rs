@@ -177,7 +177,7 @@ impl Raw {
         let mut writer = CompoundWriter::new(&mut room[..1200]);
         write(&mut writer);
         let len = writer.len();
-        self.send_rtcp_bytes(&room[..len].to_vec());
+        self.send_rtcp_bytes(&room[..len]);
     }
 
     /// Sends these bytes as RTCP; they need eight.
