@@ -41,6 +41,7 @@ function plan() {
   const transports = options.transports.split(',');
   const runs = [];
   for (const scenario of [...echotest, ...videoroom]) {
+    if (scenario.servers && !scenario.servers.includes(options.server)) continue;
     for (const name of browsers) {
       for (const transport of transports) {
         runs.push({ scenario, browsers: [name], transport, title: `${scenario.name}, ${name}, ${transport}` });

@@ -173,3 +173,59 @@ proptest! {
         prop_assert!(lossy || last.is_some());
     }
 }
+
+/// Anything a packet may show, whether or not a sender would.
+fn any_frame() -> impl Strategy<Value = (u8, Frame, bool)> {
+    let up = prop_oneof![
+        Just(StepUp::No),
+        Just(StepUp::FromBelow),
+        Just(StepUp::Above),
+        any::<u32>().prop_map(StepUp::Targets),
+    ];
+    let temporal = prop_oneof![Just(None), (0u8..8).prop_map(Some)];
+    let bits = any::<(bool, bool, bool, bool)>();
+    (0u8..3, 0u8..8, temporal, up, bits).prop_map(|(layer, spatial, temporal, step_up, bits)| {
+        let (start, end, flexible, keyframe) = bits;
+        (layer, Frame { start, end, spatial, temporal, step_up, flexible }, keyframe)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Whatever a sender shows and a plugin asks for, a sink's numbers go on one by one where
+    /// nothing was lost.
+    #[test]
+    fn go_on_one_by_one_whatever_is_shown(
+        which in 0u8..3,
+        packets in proptest::collection::vec((any_frame(), any::<(u8, u8)>(), 0u64..3), 1..200),
+    ) {
+        let selections = [Selection::Whole, Selection::Simulcast, Selection::Svc];
+        let mut sink = sink(selections[usize::from(which)]);
+        let mut flow = Flow::default();
+        let (mut now_us, mut seqs) = (0, [7u16, 65_530, 30_000]);
+        let mut last: Option<Onward> = None;
+        for ((layer, frame, keyframe), (spatial, temporal), pictures) in packets {
+            now_us += pictures * FRAME_US;
+            (sink.route.layers.spatial, sink.route.layers.temporal) = (spatial, temporal);
+            let seq = &mut seqs[usize::from(layer)];
+            *seq = seq.wrapping_add(1);
+            let meta = Meta {
+                ssrc: Ssrc(layer.into()),
+                seq: Seq(*seq),
+                timestamp: (now_us * 9 / 100) as u32,
+                layer,
+                frame,
+                keyframe,
+                ..Meta::default()
+            };
+            flow.arrived(&meta, now_us);
+            let Some(onward) = sink.choose(&meta, &flow, now_us) else { continue };
+            if let Some(before) = last.replace(onward) {
+                prop_assert_eq!(onward.seq, before.seq.next());
+                let step = onward.timestamp.wrapping_sub(before.timestamp).cast_signed();
+                prop_assert!(step >= 0, "time went back by {}", -step);
+            }
+        }
+    }
+}

@@ -44,6 +44,20 @@ export async function flows(lab, name, { video = 0, audio = 0, mids, frames = FR
   }
 }
 
+/** A picture large enough for three layers. */
+export const HD = { width: 1280, height: 720 };
+
+/** Waits until a video of `name` is `width` pixels wide and goes on; resolves with its line. */
+export async function widens(lab, name, width) {
+  const deadline = Date.now() + 40_000;
+  for (;;) {
+    const { in: lines } = await flows(lab, name, { video: 1, frames: 10 });
+    const line = lines.find((one) => one.kind === 'video' && one.width === width);
+    if (line) return line;
+    check(Date.now() < deadline, `${name}: ${JSON.stringify(lines)} is not ${width} pixels wide`);
+  }
+}
+
 /** Checks that no line of `mids` gains more than a few frames or packets in `within` ms. */
 export async function silent(lab, name, mids, within = 2000) {
   await pause(700);
@@ -91,13 +105,13 @@ export async function createRoom(lab, name, more = {}) {
 }
 
 /** Joins `room` as publisher and publishes `sending`; resolves with id, private id and publishers. */
-export async function publish(lab, name, room, sending) {
+export async function publish(lab, name, room, sending, extra) {
   const joined = await lab.ask({
     name,
     message: { request: 'join', ptype: 'publisher', room, display: name },
     like: { videoroom: 'joined' },
   });
-  const jsep = await lab.createOffer({ name, send: sending });
+  const jsep = await lab.createOffer({ name, send: sending, extra });
   const configured = await lab.ask({
     name,
     message: { request: 'publish' },

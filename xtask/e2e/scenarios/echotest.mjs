@@ -1,6 +1,6 @@
 // EchoTest: what a browser sends comes back, and the plugin's switches work.
 
-import { check, flows, openLab, silent, up } from '../lib/lab.mjs';
+import { HD, check, flows, openLab, silent, up, widens } from '../lib/lab.mjs';
 
 const PLUGIN = 'janus.plugin.echotest';
 
@@ -29,9 +29,6 @@ async function upOnce(lab) {
   check(ups.length === 1, `webrtcup came ${ups.length} times`);
 }
 
-/** A picture large enough for three layers. */
-const HD = { width: 1280, height: 720 };
-
 /** Every layer in turn, then a third of the pictures; says what it saw. */
 async function walk(lab, spatial, temporal) {
   const ok = { echotest: 'event', result: 'ok' };
@@ -40,11 +37,11 @@ async function walk(lab, spatial, temporal) {
     lab.expect({ name: 'ada', like: { echotest: 'event', [key]: layer }, within: 40_000 });
   await ask({ bitrate: 3_000_000 });
   await told(spatial, 2);
-  const seen = [await shows(lab, HD.width)];
+  const seen = [await widens(lab, 'ada', HD.width)];
   for (const layer of [0, 1, 2]) {
     await ask({ [spatial]: layer });
     await told(spatial, layer);
-    seen.push(await shows(lab, HD.width >> (2 - layer)));
+    seen.push(await widens(lab, 'ada', HD.width >> (2 - layer)));
   }
   await ask({ [temporal]: 0 });
   await told(temporal, 0);
@@ -52,16 +49,6 @@ async function walk(lab, spatial, temporal) {
   check(seen.every((line) => line.ssrc === last.ssrc), 'the SSRC changed');
   check(last.lost === 0, `${last.lost} packets seem lost`);
   return `${last.keyframes} keyframes, ${last.freezes} freezes`;
-}
-
-/** Waits until pictures of this width are decoded. */
-async function shows(lab, width) {
-  const deadline = Date.now() + 40_000;
-  for (;;) {
-    const line = (await flows(lab, 'ada', { video: 1, frames: 10 })).in[0];
-    if (line.width === width) return line;
-    check(Date.now() < deadline, `${line.width} pixels wide, not ${width}`);
-  }
 }
 
 export default [
@@ -154,6 +141,7 @@ export default [
   },
   ...['vp9', 'av1'].map((videocodec) => ({
     name: `echotest moves between the SVC layers of ${videocodec}`,
+    servers: ['bifrons'],
     async run({ note, ...context }) {
       if (context.browser.name !== 'chromium') return note('this browser sends no SVC');
       const lab = await echo(context, { video: HD }, { svc: 'L3T3' }, { videocodec });

@@ -1,6 +1,6 @@
 // VideoRoom: rooms in which browsers publish to and watch each other.
 
-import { COLOURS, answer, arrive, check, createRoom, flows, openLab, publish, shows, silent, watch }
+import { COLOURS, HD, answer, arrive, check, createRoom, flows, openLab, publish, shows, silent, watch, widens }
   from '../lib/lab.mjs';
 
 const NAMES = ['red', 'green', 'blue'];
@@ -115,6 +115,35 @@ export default [
       const after = await lab.descriptions({ name: 'eve-watches' });
       check(before.remote === after.remote, 'switch brought a new offer');
       check(seen.in.every((line) => line.lost <= 2), `loss at the switch: ${JSON.stringify(seen.in)}`);
+    },
+  },
+  {
+    name: 'videoroom: two viewers hold different layers of one simulcast',
+    limit: 120,
+    async run({ browser, address, note }) {
+      const lab = await openLab(browser);
+      await arrive(lab, address, 'hd');
+      const room = await createRoom(lab, 'hd', { bitrate: 3_000_000 });
+      const { id, privateId } = await publish(lab, 'hd', room, { video: HD }, { simulcast: true });
+      const viewers = ['low', 'high'];
+      for (const viewer of viewers) {
+        const [{ mid }] = await watch(lab, 'hd', viewer, room, [id], privateId);
+        const told = { videoroom: 'event', room, mid, substream: 2 };
+        await lab.expect({ name: viewer, like: told, within: 40_000 });
+        await widens(lab, viewer, HD.width);
+      }
+      for (const substream of [0, 1]) {
+        const message = { request: 'configure', substream };
+        await lab.ask({ name: 'low', message, like: { configured: 'ok' } });
+        await lab.expect({ name: 'low', like: { videoroom: 'event', room, substream } });
+        await widens(lab, 'low', HD.width >> (2 - substream));
+        await widens(lab, 'high', HD.width);
+      }
+      for (const viewer of viewers) {
+        const [line] = (await lab.stats({ name: viewer })).in;
+        check(line.lost === 0, `${line.lost} packets seem lost to ${viewer}`);
+        note(`${viewer}: ${line.keyframes} keyframes, ${line.freezes} freezes`);
+      }
     },
   },
   {
