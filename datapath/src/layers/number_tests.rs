@@ -176,13 +176,13 @@ proptest! {
 
 /// Anything a packet may show, whether or not a sender would.
 fn any_frame() -> impl Strategy<Value = (u8, Frame, bool)> {
-    let up = prop_oneof![
-        Just(StepUp::No),
-        Just(StepUp::FromBelow),
-        Just(StepUp::Above),
-        any::<u32>().prop_map(StepUp::Targets),
-    ];
-    let temporal = prop_oneof![Just(None), (0u8..8).prop_map(Some)];
+    let up = any::<(u8, u32)>().prop_map(|(which, targets)| match which % 4 {
+        0 => StepUp::No,
+        1 => StepUp::FromBelow,
+        2 => StepUp::Above,
+        _ => StepUp::Targets(targets),
+    });
+    let temporal = (0u8..9).prop_map(|layer| (layer < 8).then_some(layer));
     let bits = any::<(bool, bool, bool, bool)>();
     (0u8..3, 0u8..8, temporal, up, bits).prop_map(|(layer, spatial, temporal, step_up, bits)| {
         let (start, end, flexible, keyframe) = bits;
