@@ -250,9 +250,11 @@ impl Sink {
         match self.layers.offer(meta, flow, &self.route.layers, now_us) {
             Verdict::Ignore => None,
             Verdict::Skip => {
-                self.continuity.skip(meta.seq);
-                if let Some(vp8) = &meta.vp8 {
-                    self.pictures.skip(vp8);
+                if self.from == Some(meta.ssrc) {
+                    self.continuity.skip(meta.seq);
+                    if let Some(vp8) = &meta.vp8 {
+                        self.pictures.skip(vp8);
+                    }
                 }
                 None
             }

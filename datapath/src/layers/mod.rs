@@ -67,6 +67,8 @@ pub struct LayerChoice {
     selection: Selection,
     /// Simulcast: the substream that flows. SVC: the highest spatial layer let through.
     current: Option<u8>,
+    /// SVC: the substream that has the layers, should there be several.
+    stream: u8,
     /// The highest substream that is not given up as silent.
     ceiling: u8,
     thinning: Thinning,
@@ -92,6 +94,7 @@ impl LayerChoice {
         LayerChoice {
             selection: Selection::Whole,
             current: None,
+            stream: 0,
             ceiling: NO_CEILING,
             thinning: Thinning::new(),
             level: Level::new(),

@@ -145,7 +145,8 @@ proptest! {
             if what == 3 {
                 sink.continuity.pause();
             }
-            for (at, meta) in sender.picture(what % 4 == 0, packets).iter().enumerate() {
+            let key = what % 4 == 0 || sender.frames == 0;
+                for (at, meta) in sender.picture(key, packets).iter().enumerate() {
                 if lossy && losses[at] == 0 {
                     lost += 1;
                     lost_frames += 1;

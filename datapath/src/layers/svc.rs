@@ -17,8 +17,12 @@ impl LayerChoice {
         now_us: u64,
     ) -> Verdict {
         let frame = meta.frame;
+        if self.current.is_some() && meta.layer != self.stream {
+            return Verdict::Ignore;
+        }
         if meta.keyframe && !flow.is_late() {
             self.current = Some(target.spatial);
+            self.stream = meta.layer;
             self.thinning.restart(target.temporal);
             self.level.set(flow.highest_spatial(target.spatial, now_us));
         }

@@ -342,6 +342,17 @@ fn svc_begins_with_a_keyframe_and_marks_the_highest_layer_kept() {
 }
 
 #[test]
+fn svc_keeps_to_the_substream_it_began_with() {
+    let mut b = Bench::new(Selection::Svc, 2, 0);
+    let frame = svc_frame(0, 0, StepUp::No, true, false);
+    assert_eq!(b.packet(1, frame, true), Verdict::Relay { marker: false });
+    assert_eq!(b.packet(0, frame, true), Verdict::Ignore);
+    b.now_us += FRAME_US;
+    assert_eq!(b.packet(1, Frame { temporal: Some(1), ..frame }, false), Verdict::Skip);
+    assert_eq!(b.packet(0, Frame { temporal: Some(1), ..frame }, false), Verdict::Ignore);
+}
+
+#[test]
 fn svc_goes_up_with_a_keyframe_and_down_where_the_stream_allows_it() {
     let mut b = Bench::new(Selection::Svc, 0, 2);
     svc_picture(&mut b, true, 0, StepUp::No, true);
