@@ -18,6 +18,7 @@ mod tally;
 mod tree;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use conformance::Opponent;
 use std::process::ExitCode;
 use tally::Tally;
 use tree::Tree;
@@ -87,6 +88,16 @@ fn obey(tree: &Tree, command: Command) -> Outcome<ExitCode> {
     }
 }
 
+/// The checklists over the wire, then browsers and clients. What is handed to the runner means
+/// the browsers, so then they run alone.
+fn end_to_end(tree: &Tree, rest: &[String], tally: &mut Tally) -> Outcome<()> {
+    if rest.is_empty() {
+        conformance::wire(tree, Opponent::Mute, &[], tally)?;
+        conformance::wire(tree, Opponent::Bifrons, &[], tally)?;
+    }
+    browser_tests::run(tree, rest, tally)
+}
+
 /// Runs the chosen parts to their end, whatever fails on the way, and prints the sum last.
 fn test(tree: &Tree, part: Option<Part>, rest: &[String]) -> Outcome<ExitCode> {
     let wanted = |candidate| part.is_none_or(|chosen| chosen == candidate);
@@ -98,9 +109,8 @@ fn test(tree: &Tree, part: Option<Part>, rest: &[String]) -> Outcome<ExitCode> {
     if wanted(Part::Unit) {
         checks::unit(tree, &mut tally);
     }
-    // Joins the whole once the appliance serves its first browser.
-    if part == Some(Part::E2e) {
-        browser_tests::run(tree, rest, &mut tally)?;
+    if wanted(Part::E2e) {
+        end_to_end(tree, rest, &mut tally)?;
     }
     Ok(tally.report())
 }

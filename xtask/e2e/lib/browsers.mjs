@@ -74,11 +74,25 @@ async function launchFirefox(home) {
   };
 }
 
+/** A console message as text, objects written out. */
+async function tell(message) {
+  const clock = new Date().toISOString().slice(17, 23);
+  const say = (value) => (typeof value === 'string' ? value : JSON.stringify(value));
+  // Without arguments, or with an Error, the text says more.
+  if (message.type() === 'error') return `${clock} error: ${message.text()}`;
+  try {
+    const values = await Promise.all(message.args().map((one) => one.jsonValue()));
+    return `${clock} ${message.type()}: ${values.map(say).join(' ')}`;
+  } catch {
+    return `${clock} ${message.type()}: ${message.text()}`;
+  }
+}
+
 /** A page with what the scenarios use; both drivers agree on these calls. */
 async function wrap(page, url, close) {
   const words = [];
-  const note = (text) => words.push(text) > 200 && words.shift();
-  page.on('console', (message) => note(`${message.type()}: ${message.text()}`));
+  const note = (text) => words.push(text) > 2000 && words.shift();
+  page.on('console', (message) => tell(message).then(note));
   page.on('pageerror', (error) => note(`page error: ${error.message}`));
   await page.goto(url);
   return {

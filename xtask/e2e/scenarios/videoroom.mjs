@@ -91,6 +91,29 @@ export default [
     },
   },
   {
+    name: 'videoroom: a publisher leaves while an answer is on its way',
+    limit: 90,
+    async run({ browser, address }) {
+      const lab = await openLab(browser);
+      const party = await publishers(lab, address, NAMES);
+      const name = 'eve-watches';
+      await arrive(lab, address, 'eve');
+      await lab.attach({ name, session: 'eve', plugin: 'janus.plugin.videoroom' });
+      const feeds = ['green', 'red', 'blue'].map((one) => ({ feed: party.ids[one].id }));
+      const join = { request: 'join', ptype: 'subscriber', room: party.room, streams: feeds };
+      const attached = await lab.ask({ name, message: join, like: { videoroom: 'attached' } });
+      await lab.destroy({ name: 'green' });
+      await lab.expect({ name: 'red', like: { leaving: party.ids.green.id } });
+      const unsubscribe = { request: 'unsubscribe', streams: [{ feed: party.ids.green.id }] };
+      await lab.send({ name, message: unsubscribe });
+      await answer(lab, name, attached.jsep, party.room);
+      const updated = await lab.expect({ name, like: { videoroom: 'updated', streams: '*' } });
+      await answer(lab, name, updated.jsep, party.room);
+      await flows(lab, name, { video: 2, audio: 2 });
+      await showOwnColours(lab, name, attached.message.streams, party.ids, ['red', 'blue']);
+    },
+  },
+  {
     name: 'videoroom: switch changes the source without a new negotiation',
     limit: 90,
     async run({ browser, address }) {
