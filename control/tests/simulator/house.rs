@@ -227,7 +227,7 @@ impl House {
             if let Some(node) = self.nodes.iter_mut().find(|node| node.address == datagram.to) {
                 node.engine.inbox.push_back((0, datagram.from, datagram.bytes));
             } else if let Some(at) = self.phones.iter().position(|p| p.address == datagram.to) {
-                self.phones[at].receive(now, self.now_us, &datagram);
+                self.phones[at].receive(now, &datagram);
                 self.run_phone(at);
             }
         }

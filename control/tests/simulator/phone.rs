@@ -68,13 +68,12 @@ impl Phone {
         (self.connected && self.sends.is_some()).then_some(self.next_us)
     }
 
-    pub(crate) fn receive(&mut self, now: Instant, now_us: u64, datagram: &Datagram) {
+    pub(crate) fn receive(&mut self, now: Instant, datagram: &Datagram) {
         let Datagram { from, to, bytes } = datagram;
         if let Ok(receive) = Receive::new(Protocol::Udp, *from, *to, bytes) {
             self.rtc.handle_input(Input::Receive(now, receive)).expect("takes a datagram");
         }
         self.due = Some(now);
-        let _ = now_us;
     }
 
     pub(crate) fn poll(&mut self, now: Instant, now_us: u64) -> Vec<Datagram> {
