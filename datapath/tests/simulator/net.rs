@@ -26,8 +26,7 @@ pub(crate) struct Datagram {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// See the module. Loss and jitter begin where `gentle_until_us` ends, if a test wants its peers
-/// connected first.
+/// See the module.
 #[derive(Debug)]
 pub(crate) struct Net {
     rng: Rng,
