@@ -9,6 +9,7 @@ mod command;
 mod connect;
 mod outbox;
 mod receive;
+mod relay;
 mod report;
 mod route;
 mod rtcp;

@@ -27,6 +27,9 @@ impl Shard {
         for part in compound.parts() {
             self.rtcp_part(slot, part);
         }
+        for part in compound.raw() {
+            self.relay_feedback(slot, part);
+        }
     }
 
     fn rtcp_part(&mut self, slot: u32, part: Rtcp<'_>) {

@@ -13,7 +13,6 @@ mod layers;
 mod lifecycle;
 mod lines;
 mod net;
-mod node;
 mod raw;
 mod reports;
 mod rng;

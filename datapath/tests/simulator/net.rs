@@ -26,7 +26,8 @@ pub(crate) struct Datagram {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// See the module.
+/// See the module. Loss and jitter begin where `gentle_until_us` ends, if a test wants its peers
+/// connected first.
 #[derive(Debug)]
 pub(crate) struct Net {
     rng: Rng,

@@ -5,8 +5,8 @@
 //! randomness, so a seed fixes the course of events but not every byte.
 
 use super::client::Client;
+use super::engine::VirtualEngine;
 use super::net::{Datagram, Net};
-use super::node::{Node, config, node};
 use super::raw::Raw;
 use super::rng::Rng;
 use super::seal::SealWatch;
@@ -19,16 +19,40 @@ use bifrons_core::media::{
 };
 use bifrons_datapath::dtls_openssl::{Certificate, DtlsContext, DtlsSettings, KeyKind};
 use bifrons_datapath::handoff;
-use bifrons_datapath::queue::Doorbell;
-use bifrons_datapath::shard::ShardConfig;
+use bifrons_datapath::handshake::{FromLane, Lane, LaneLimits, Outbox, ToLane};
+use bifrons_datapath::queue::{Doorbell, Rx, Tx, link};
+use bifrons_datapath::run::{Ports, turn};
+use bifrons_datapath::shard::{Clock, Shard, ShardConfig};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// 2026-01-01 in microseconds, on every simulated wall clock.
+const WALL_US: u64 = 1_767_225_600_000_000;
 
 /// Clients of this number and above are [`Raw`] ones.
 const RAW: usize = 1000;
 
 /// Turns one instant may take before it counts as spinning.
 const TURNS_AT_ONCE: usize = 2_000;
+
+/// One shard with what surrounds it.
+pub(crate) struct Node {
+    pub(crate) shard: Shard,
+    pub(crate) engine: VirtualEngine,
+    pub(crate) address: SocketAddr,
+    ports: Ports,
+    commands: Tx<ShardCommand>,
+    waiting: VecDeque<ShardCommand>,
+    events: Rx<ShardEvent>,
+    lane: Lane,
+    lane_out: Outbox,
+    to_lane: Rx<ToLane>,
+    from_lane: Tx<FromLane>,
+    next_slot: u32,
+    generation: u16,
+    pub(crate) turns: u64,
+}
 
 /// See the module.
 pub(crate) struct World {
@@ -452,7 +476,13 @@ impl World {
     fn run_node(&mut self, index: usize) -> bool {
         let now = self.now();
         let node = &mut self.nodes[index];
-        let any = node.run(now);
+        let due = node.shard.sleep(now).is_some_and(|sleep| sleep.is_zero());
+        let mut any = !node.engine.inbox.is_empty() || !node.ports.idle() || due;
+        if any {
+            node.turns += 1;
+            turn(&mut node.shard, &mut node.engine, &mut node.ports, || now).expect("a turn");
+        }
+        any |= node.run_lane(now);
         let sent = std::mem::take(&mut node.engine.sent);
         let from = node.address;
         for (socket, to, bytes) in sent {
@@ -463,6 +493,28 @@ impl World {
                 self.seals.sent(RAW + raw, &bytes);
             }
             self.net.send(self.now_us, false, Datagram { from, to, bytes });
+        }
+        any
+    }
+}
+
+impl Node {
+    fn run_lane(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(message) = self.to_lane.pop() {
+            any = true;
+            self.lane.handle(now, message, &mut self.lane_out);
+        }
+        if self.lane.next_deadline().is_some_and(|at| at <= now) {
+            any = true;
+            self.lane.tick(now, &mut self.lane_out);
+        }
+        while let Some(message) = self.lane_out.pop() {
+            any = true;
+            if let Err(back) = self.from_lane.push(message) {
+                self.lane_out.put_back(back);
+                break;
+            }
         }
         any
     }
@@ -487,5 +539,60 @@ fn transport(
         end_of_candidates: true,
         dtls_role: Some(Role::Server),
         fingerprint: Some(fingerprint),
+    }
+}
+
+fn config(index: usize, seed: u64) -> ShardConfig {
+    let address = SocketAddr::from(([10, 0, 0, 1], 9000 + index as u16));
+    ShardConfig {
+        id: index as u8,
+        sockets: vec![address],
+        ice_lite: false,
+        hangup_on_failed: false,
+        consent_freshness: false,
+        min_nack_queue: Duration::from_millis(200),
+        twcc_period: Duration::from_millis(200),
+        no_media: Duration::from_secs(1),
+        slow_link_losses: 0,
+        secret: seed.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1,
+    }
+}
+
+fn node(
+    config: ShardConfig,
+    start: Instant,
+    bell: &Doorbell,
+    neighbours: Vec<Option<handoff::Neighbour>>,
+    context: &DtlsContext,
+) -> Node {
+    let (commands, commands_in) = link(4096, bell);
+    let (events_out, events) = link(4096, bell);
+    let (to_lane_out, to_lane) = link(2048, bell);
+    let (from_lane, from_lane_in) = link(2048, bell);
+    let lane = Lane::new(context.clone(), LaneLimits::default());
+    let clock = Clock::new(start, WALL_US);
+    let ports = Ports {
+        commands: commands_in,
+        events: events_out,
+        to_lane: to_lane_out,
+        from_lane: from_lane_in,
+        neighbours,
+        bell: bell.clone(),
+    };
+    Node {
+        address: config.sockets[0],
+        shard: Shard::new(config, clock, clock.at(start)),
+        engine: VirtualEngine::new(),
+        ports,
+        commands,
+        waiting: VecDeque::new(),
+        events,
+        lane_out: lane.outbox(),
+        lane,
+        to_lane,
+        from_lane,
+        next_slot: 0,
+        generation: 1,
+        turns: 0,
     }
 }
