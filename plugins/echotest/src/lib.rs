@@ -7,5 +7,7 @@ mod answer;
 mod api;
 mod call;
 mod plugin;
+#[cfg(test)]
+mod tests;
 
 pub use plugin::EchoTest;
