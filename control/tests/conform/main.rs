@@ -9,15 +9,26 @@
 //!
 //! Waits above two seconds run on tokio's paused clock.
 
+mod call;
 mod client;
 mod core_api;
 mod core_api_lifetime;
 mod core_api_plugins;
+mod echotest;
+mod echotest_media;
 mod http_api;
 mod http_poll;
 mod jsep;
+mod media;
 mod mute;
+mod plugin_api;
+mod plugin_api_media;
+mod session;
+mod spy;
 mod target;
 mod tls;
 mod tokens;
+mod webrtc_media;
+mod webrtc_rtcp;
 mod websocket_api;
+mod wire;

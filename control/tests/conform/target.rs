@@ -1,6 +1,7 @@
 //! The server under test.
 
 use crate::client::{Http, Ws};
+use crate::media::{Media, Shards as MediaShards};
 use crate::mute;
 use bifrons_control::auth::Authority;
 use bifrons_control::dispatch::{Core, CoreSettings, Parts, ServerFacts};
@@ -31,6 +32,8 @@ pub(crate) struct Setup {
     pub(crate) full_trickle: bool,
     pub(crate) tls: Option<Tls>,
     pub(crate) plugins: Vec<Box<dyn Plugin>>,
+    /// Real shards instead of a deaf one.
+    pub(crate) media: Option<Media>,
 }
 
 /// A server to talk to.
@@ -44,6 +47,8 @@ pub(crate) struct Target {
     pub(crate) front: Option<Rc<Front>>,
     /// Ours only.
     pub(crate) commands: Commands,
+    /// Ours with media only.
+    _shards: Option<MediaShards>,
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -53,23 +58,35 @@ fn variable(name: &str) -> Option<String> {
 impl Target {
     /// A server as it comes.
     pub(crate) async fn start() -> Self {
-        if let (Some(ws), Some(http)) =
-            (variable("BIFRONS_CONFORM_WS"), variable("BIFRONS_CONFORM_HTTP"))
-        {
-            let (http, base) = http.split_once('/').unwrap_or((&http, "janus"));
-            let (http, base) = (http.to_owned(), format!("/{base}"));
-            let (admin_ws, admin_http) = (String::new(), String::new());
-            return Target {
-                ws,
-                http,
-                base,
-                admin_ws,
-                admin_http,
-                front: None,
-                commands: Commands::default(),
-            };
+        match Self::foreign() {
+            Some(target) => target,
+            None => Self::ours(Setup::default()).await,
         }
-        Self::ours(Setup::default()).await
+    }
+
+    /// Somebody else's server, if the environment names one.
+    fn foreign() -> Option<Self> {
+        let ws = variable("BIFRONS_CONFORM_WS")?;
+        let http = variable("BIFRONS_CONFORM_HTTP")?;
+        let (http, base) = http.split_once('/').unwrap_or((&http, "janus"));
+        Some(Target {
+            ws,
+            http: http.to_owned(),
+            base: format!("/{base}"),
+            admin_ws: String::new(),
+            admin_http: String::new(),
+            front: None,
+            commands: Commands::default(),
+            _shards: None,
+        })
+    }
+
+    /// A server that carries media.
+    pub(crate) async fn with_media() -> Self {
+        match Self::foreign() {
+            Some(target) => target,
+            None => Self::ours(Setup { media: Some(Media::default()), ..Setup::default() }).await,
+        }
     }
 
     /// A server with a configuration of its own; `None` if the server is somebody else's.
@@ -94,17 +111,25 @@ impl Target {
                 admin_http,
                 front: None,
                 commands: Commands::default(),
+                _shards: None,
             };
         }
         let text = |text: &str| text.to_owned();
         let authority =
             Authority::new(setup.secret.map(text), setup.token_auth, setup.token_secret.map(text));
         let commands = Commands::default();
+        let (negotiator, shards) = match setup.media {
+            Some(media) => {
+                let (negotiator, shards) = media.start();
+                (negotiator, Some(shards))
+            }
+            None => (negotiation(&commands, setup.full_trickle), None),
+        };
         let mut core = Core::new(Parts {
             settings: setup.core,
             authority,
             facts: ServerFacts::default(),
-            negotiator: negotiation(&commands, setup.full_trickle),
+            negotiator,
             random: Box::new(xorshift()),
             now: moment(),
         });
@@ -116,6 +141,9 @@ impl Target {
             core.add_plugin(moment(), plugin, None).expect("starts");
         }
         let front = Front::new(core);
+        if let Some(shards) = &shards {
+            shards.serve(&front);
+        }
         let admin = [false, true].into_iter().filter(|admin| !admin || setup.admin);
         for admin in admin {
             let bind = Bind::Tcp { ip: None, interface: None, port: 0 };
@@ -151,6 +179,7 @@ impl Target {
             admin_http: at(&http, 1),
             front: Some(front),
             commands,
+            _shards: shards,
         }
     }
 
@@ -240,7 +269,7 @@ fn negotiation(told: &Commands, full_trickle: bool) -> Box<dyn Negotiator> {
 }
 
 /// Numbers that differ from run to run; good enough for tests.
-fn xorshift() -> impl FnMut() -> u64 {
+pub(crate) fn xorshift() -> impl FnMut() -> u64 {
     let mut state = moment().wall_us | 1;
     move || {
         state ^= state << 13;

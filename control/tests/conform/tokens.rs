@@ -20,7 +20,8 @@ fn add_token(target: &Target, token: &str, plugins: &[&str]) {
     });
 }
 
-fn signed(data: &str) -> String {
+/// A token of this content.
+pub(crate) fn signed(data: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, b"sign me");
     format!("{data}:{}", STANDARD.encode(hmac::sign(&key, data.as_bytes())))
 }
