@@ -7,7 +7,9 @@
 //! so and pass over. `BIFRONS_CONFORM_MUTE=1` points all of them at a server that accepts
 //! everything and says nothing of use: every single one has to fail against it.
 //!
-//! Waits above two seconds run on tokio's paused clock.
+//! Waits above two seconds run on tokio's paused clock, except where media flow: real shards keep
+//! real time. There a [`call`] has a PeerConnection of another implementation (str0m) at its far
+//! end, and a [`session`] one whose packets the test writes byte by byte ([`wire`]).
 
 mod call;
 mod client;
