@@ -30,6 +30,7 @@ mod spy;
 mod target;
 mod tls;
 mod tokens;
+mod videoroom;
 mod webrtc_media;
 mod webrtc_rtcp;
 mod websocket_api;

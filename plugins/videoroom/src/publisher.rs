@@ -131,6 +131,7 @@ impl VideoRoom {
         let Some(who) = participants.get_mut(user) else { return };
         relay::sync_policies(host, settings, who);
         let up = who.peer.is_some();
+        let Some(room) = self.rooms.get(room_id) else { return };
         if renegotiated {
             for handle in &room.subscribers {
                 if let Some(sub) = self.subscriptions.get_mut(handle)
@@ -145,6 +146,11 @@ impl VideoRoom {
             && let Some(who) = room.participants.get(user)
         {
             room.tell(host, Some(user), &notice::published(room_id, who));
+            self.tell_handlers(host, who.handle(), || {
+                let mut body = notice::handlers_about("updated", room_id, who);
+                body.insert("streams".to_owned(), who.describe_streams(For::Others));
+                body
+            });
         }
     }
 
@@ -204,7 +210,8 @@ impl VideoRoom {
         let Some(who) = room.participants.get_mut(user) else { return };
         let Some(stream) = who.streams.iter_mut().find(|s| s.mindex == mindex) else { return };
         stream.level_dbov = Some(average_dbov);
-        if stream.talking == talking || stream.is_muted() {
+        // A muted stream does not begin to talk; one that is muted while it talks ends all the same.
+        if stream.talking == talking || (talking && stream.is_muted()) {
             return;
         }
         stream.talking = talking;

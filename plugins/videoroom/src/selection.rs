@@ -127,14 +127,18 @@ impl VideoRoom {
             apply_kinds(host, room, sub, &body);
         }
         relay::sync_routes(host, room, sub);
-        self.conclude_configure(host, request, &body);
-        Ok(())
+        self.conclude_configure(host, request, &body)
     }
 
-    fn conclude_configure(&mut self, host: &mut dyn Host, request: &Request, body: &Body<'_>) {
+    fn conclude_configure(
+        &mut self,
+        host: &mut dyn Host,
+        request: &Request,
+        body: &Body<'_>,
+    ) -> Result<(), Refusal> {
         let restart = body.flag("restart").unwrap_or(false);
         let update = body.flag("update").unwrap_or(false);
-        let Some(sub) = self.subscriptions.get_mut(&request.handle) else { return };
+        let Some(sub) = self.subscriptions.get_mut(&request.handle) else { return Ok(()) };
         let done = notice::done(&sub.room, "configured");
         let (handle, transaction) = (request.handle, Some(request.transaction.as_str()));
         if !(restart || update) || sub.lines.is_empty() {
@@ -143,8 +147,9 @@ impl VideoRoom {
             sub.pending_restart |= restart;
             sub.pending_update |= update;
         } else {
-            self.send_offer(host, handle, transaction, done, restart);
+            self.send_offer(host, handle, transaction, done, restart)?;
         }
+        Ok(())
     }
 
     /// `switch`: other feeds on the lines there are, without negotiation.
@@ -176,21 +181,27 @@ impl VideoRoom {
         }
         let room_id = sub.room.clone();
         if woken {
-            self.offer_woken(host, request, &room_id);
+            self.offer_woken(host, request, &room_id)?;
         }
         self.switched(host, request, &room_id, changes);
         Ok(())
     }
 
     /// A line that was idle flows again: that takes an offer, sent before `switched`.
-    fn offer_woken(&mut self, host: &mut dyn Host, request: &Request, room: &Id) {
-        let Some(sub) = self.subscriptions.get_mut(&request.handle) else { return };
+    fn offer_woken(
+        &mut self,
+        host: &mut dyn Host,
+        request: &Request,
+        room: &Id,
+    ) -> Result<(), Refusal> {
+        let Some(sub) = self.subscriptions.get_mut(&request.handle) else { return Ok(()) };
         if sub.pending_offer {
             sub.pending_update = true;
         } else {
             let data = updated("updated", room);
-            self.send_offer(host, request.handle, Some(&request.transaction), data, false);
+            self.send_offer(host, request.handle, Some(&request.transaction), data, false)?;
         }
+        Ok(())
     }
 
     fn switched(&self, host: &mut dyn Host, request: &Request, room_id: &Id, changes: u32) {

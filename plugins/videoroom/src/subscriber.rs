@@ -14,7 +14,7 @@ use crate::plugin::{Seat, VideoRoom};
 use crate::relay;
 use crate::subscription::Subscription;
 use bifrons_core::media::PeerId;
-use bifrons_core::plugin::{HandleKey, Host, JsepKind, OutgoingJsep, Request};
+use bifrons_core::plugin::{HandleKey, Host, JsepKind, OutgoingJsep, PushError, Request};
 use serde_json::{Map, Value, json};
 
 /// Fields of a subscriber's join.
@@ -93,8 +93,13 @@ impl VideoRoom {
         }
         self.seats.insert(handle, Seat::Subscriber);
         self.subscriptions.insert(handle, sub);
-        self.attached(host, request, &room_id, legacy.as_ref());
-        Ok(())
+        let done = self.attached(host, request, &room_id, legacy.as_ref());
+        if done.is_err() {
+            // Nothing came of it: the handle may try again.
+            self.forget_subscription(host, handle);
+            self.seats.insert(handle, Seat::Fresh);
+        }
+        done
     }
 
     fn attached(
@@ -103,7 +108,7 @@ impl VideoRoom {
         request: &Request,
         room_id: &Id,
         legacy: Option<&Id>,
-    ) {
+    ) -> Result<(), Refusal> {
         let mut data = Map::new();
         data.insert("videoroom".to_owned(), json!("attached"));
         data.insert("room".to_owned(), json!(room_id));
@@ -112,8 +117,9 @@ impl VideoRoom {
             data.extend(publisher.named());
             data.insert("warning".to_owned(), json!("deprecated_api"));
         }
-        self.send_offer(host, request.handle, Some(&request.transaction), data, false);
+        self.send_offer(host, request.handle, Some(&request.transaction), data, false)?;
         self.tell_of_lines(host, request.handle, "subscribing");
+        Ok(())
     }
 
     /// Tells event handlers of all lines of a subscription.
@@ -129,7 +135,7 @@ impl VideoRoom {
     }
 
     /// Sends `data` with a fresh offer; the streams go along where `data` is not the answer to
-    /// `configure`.
+    /// `configure`. 437 when the offer cannot be completed: then none is out.
     pub(crate) fn send_offer(
         &mut self,
         host: &mut dyn Host,
@@ -137,8 +143,8 @@ impl VideoRoom {
         transaction: Option<&str>,
         mut data: Map<String, Value>,
         restart: bool,
-    ) {
-        let Some(sub) = self.subscriptions.get_mut(&handle) else { return };
+    ) -> Result<(), Refusal> {
+        let Some(sub) = self.subscriptions.get_mut(&handle) else { return Ok(()) };
         let room = self.rooms.get(&sub.room).filter(|_| !sub.room_gone);
         let sdp = negotiation::offer(sub, room);
         if !data.contains_key("configured") {
@@ -149,8 +155,14 @@ impl VideoRoom {
         sub.pending_restart = false;
         sub.untold = false;
         let jsep = OutgoingJsep { kind: JsepKind::Offer, sdp, e2ee: sub.e2ee, restart };
-        if let Err(error) = host.push_event(handle, transaction, Value::Object(data), Some(jsep)) {
-            tracing::warn!("an offer could not be made: {error:?}");
+        match host.push_event(handle, transaction, Value::Object(data), Some(jsep)) {
+            Err(PushError::BadSdp) => {
+                sub.pending_offer = false;
+                sub.untold = true;
+                Err(Refusal::new(Code::InvalidSdp, "The offer could not be made"))
+            }
+            // A handle that is gone needs no offer.
+            _ => Ok(()),
         }
     }
 
@@ -162,8 +174,10 @@ impl VideoRoom {
             return;
         }
         let data = updated("updated", &sub.room);
-        self.send_offer(host, handle, None, data, false);
-        self.tell_of_lines(host, handle, "updated");
+        match self.send_offer(host, handle, None, data, false) {
+            Ok(()) => self.tell_of_lines(host, handle, "updated"),
+            Err(refusal) => tracing::warn!("a subscription is not updated: {}", refusal.text),
+        }
     }
 
     /// `start`: with an answer it settles the offer, without one it resumes.
@@ -192,7 +206,10 @@ impl VideoRoom {
         let _ = host.push_event(request.handle, Some(&request.transaction), started, None);
         if request.jsep.is_some() && (pending || restart) {
             let data = updated("updated", &room_id);
-            self.send_offer(host, request.handle, None, data, restart);
+            // `started` has answered this request: what fails now has nobody to be told to.
+            if let Err(refusal) = self.send_offer(host, request.handle, None, data, restart) {
+                tracing::warn!("a subscription is not updated: {}", refusal.text);
+            }
         }
         Ok(())
     }
@@ -242,13 +259,17 @@ impl VideoRoom {
             changed |= subscribe(sub, room, &adds)?;
         }
         relay::sync_routes(host, room, sub);
-        self.conclude_change(host, request, changed);
-        Ok(())
+        self.conclude_change(host, request, changed)
     }
 
     /// The reply rules of §6 "subscribe / unsubscribe / update".
-    fn conclude_change(&mut self, host: &mut dyn Host, request: &Request, changed: bool) {
-        let Some(sub) = self.subscriptions.get_mut(&request.handle) else { return };
+    fn conclude_change(
+        &mut self,
+        host: &mut dyn Host,
+        request: &Request,
+        changed: bool,
+    ) -> Result<(), Refusal> {
+        let Some(sub) = self.subscriptions.get_mut(&request.handle) else { return Ok(()) };
         let needs_offer = changed || sub.untold || sub.left;
         let (handle, transaction) = (request.handle, Some(request.transaction.as_str()));
         if !needs_offer || (sub.lines.is_empty() && !sub.left) {
@@ -260,9 +281,10 @@ impl VideoRoom {
             let _ = host.push_event(handle, transaction, data, None);
         } else {
             let data = updated("updated", &sub.room);
-            self.send_offer(host, handle, transaction, data, false);
+            self.send_offer(host, handle, transaction, data, false)?;
             self.tell_of_lines(host, handle, "updated");
         }
+        Ok(())
     }
 
     /// `leave`: all lines go, the PeerConnection too; the handle is of no use any more.
