@@ -5,7 +5,7 @@
 //! [`Core::take_outgoing`] and [`Core::take_errands`]. Transports and tests drive it alike.
 //!
 //! Checks run in the order of core-api §2. Plugins are called one at a time; what a hook asks for
-//! that would call another hook (closing a PeerConnection, ending a handle) is noted as a [`Deed`]
+//! that would call another hook (closing a PeerConnection, ending a handle) is noted as a `Deed`
 //! and done when the hook has returned, so no hook ever runs inside another. Events that a plugin
 //! pushes while a request is served are held back until that request's own reply is out.
 //!

@@ -1,7 +1,7 @@
 //! The process: from the command line to the last close alert.
 //!
-//! Start: command line and files, log, process matters ([`process`]), local addresses
-//! ([`network`]), datapath, negotiation, plugins, transports ([`doors`]). Anything that cannot be
+//! Start: command line and files, log, process matters (`process`), local addresses
+//! (`network`), datapath, negotiation, plugins, transports (`doors`). Anything that cannot be
 //! had ends the start with one sentence and exit code 1 (transports-auth §14). Then one loop on the
 //! control thread; everything that may wait runs elsewhere and comes back as a message.
 

@@ -45,6 +45,9 @@ fn resolve(host: &str, port: u16, local: IpAddr) -> io::Result<SocketAddr> {
     same_family.ok_or_else(|| io::Error::other("no address of our family"))
 }
 
+/// Foreign datagrams passed over in one round of waiting.
+const STRAYS: usize = 16;
+
 /// Sends Binding requests from `local` until one is answered.
 fn ask(server: SocketAddr, local: IpAddr, limit: Duration) -> io::Result<IpAddr> {
     let socket = UdpSocket::bind((local, 0))?;
@@ -56,16 +59,27 @@ fn ask(server: SocketAddr, local: IpAddr, limit: Duration) -> io::Result<IpAddr>
     let (begin, mut buffer) = (Instant::now(), [0; 1500]);
     while begin.elapsed() < limit {
         socket.send(&request)?;
-        let got = match socket.recv(&mut buffer) {
-            Ok(got) => got,
-            Err(error) if is_timeout(&error) => continue,
-            Err(error) => return Err(error),
-        };
-        if let Some(mapped) = buffer.get(..got).and_then(|datagram| mapped_address(datagram, id)) {
+        if let Some(mapped) = listen(&socket, id, &mut buffer)? {
             return Ok(mapped.ip().to_canonical());
         }
     }
     Err(io::Error::new(io::ErrorKind::TimedOut, "no answer within 5 s"))
+}
+
+/// Waits one round for the answer; what else arrives is passed over, at most [`STRAYS`] of it.
+fn listen(socket: &UdpSocket, id: [u8; 12], buffer: &mut [u8]) -> io::Result<Option<SocketAddr>> {
+    for _ in 0..STRAYS {
+        let got = match socket.recv(buffer) {
+            Ok(got) => got,
+            Err(error) if is_timeout(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mapped = buffer.get(..got).and_then(|datagram| mapped_address(datagram, id));
+        if mapped.is_some() {
+            return Ok(mapped);
+        }
+    }
+    Ok(None)
 }
 
 fn is_timeout(error: &io::Error) -> bool {

@@ -11,7 +11,7 @@
 //! **Time.** OpenSSL times flights by the wall clock and offers no other. To live on the caller's
 //! clock (and in a simulation), an engine lets OpenSSL write each flight several times over at
 //! once, by a timer callback that says "expired" just so often and then "not for an hour"; the
-//! copies are held back and sent when the caller's clock says so (see [`flight`]). They are
+//! copies are held back and sent when the caller's clock says so (see `flight`). They are
 //! genuine retransmissions with record numbers of their own, so a peer's replay window takes them.
 
 mod certificate;

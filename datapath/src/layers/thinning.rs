@@ -12,7 +12,7 @@ use crate::retransmit::Meta;
 /// patterns.
 const FORGET: u8 = 16;
 
-/// A layer as it is told: at once when a higher one is seen, after [`FORGET`] frames when it is
+/// A layer as it is told: at once when a higher one is seen, after `FORGET` frames when it is
 /// not seen any more.
 #[derive(Clone, Copy, Debug)]
 pub struct Level {
