@@ -9,8 +9,8 @@
 use crate::Outcome;
 use crate::command::Invocation;
 use crate::conformance::Opponent;
+use crate::debian;
 use crate::tree::Tree;
-use crate::{debian, serve};
 use clap::Args;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -71,8 +71,7 @@ pub(crate) fn run(tree: &Tree, options: &BenchOptions) -> Outcome<ExitCode> {
         }
         Some(Opponent::Bifrons) | None => {}
     }
-    serve::build(tree, "release")?;
-    let generator = build_generator(tree)?;
+    let generator = build(tree)?;
     let folder = tree.target.join("bench");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let network = Network::build(options)?;
@@ -112,12 +111,15 @@ impl Side {
     }
 }
 
-fn build_generator(tree: &Tree) -> Outcome<PathBuf> {
-    let invocation = Invocation::cargo("build --release --package bifrons-loadtest");
-    if invocation.within(&tree.root).run("building the load generator")? {
+/// Builds both programs in one go, so that what they share is compiled once; returns the
+/// generator's path.
+fn build(tree: &Tree) -> Outcome<PathBuf> {
+    let packages = "build --release --package bifrons-control --package bifrons-loadtest";
+    let title = "building bifrons and the load generator (the first time takes some minutes)";
+    if Invocation::cargo(packages).within(&tree.root).run(title)? {
         return Ok(tree.target.join("release").join("bifrons-loadtest"));
     }
-    Err("the load generator did not compile; the compiler's message is above".to_owned())
+    Err("that did not compile; the compiler's message is above".to_owned())
 }
 
 /// One round of one server, from its start to its end.
