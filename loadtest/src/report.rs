@@ -47,6 +47,8 @@ pub struct Report {
     pub generator_busy: Duration,
     /// Soft interrupt time of the whole host over the window.
     pub softirq: Duration,
+    /// Frames the publishers left out because the generator itself was late.
+    pub skipped: u64,
     /// Datagrams of the generator that its own kernel refused.
     pub refused: u64,
     /// Time from the first subscriber's request to the last one's connection.
@@ -175,6 +177,7 @@ impl Report {
             "server_bytes_per_subscriber": self.bytes_per_subscriber(),
             "generator_idle": self.generator_idle(),
             "generator_refused_datagrams": self.refused,
+            "generator_skipped_frames": self.skipped,
             "host_softirq_s": seconds(self.softirq),
             "setup_s": seconds(self.setup),
         })
@@ -206,7 +209,8 @@ impl fmt::Display for Report {
             writeln!(f, "  memory      {per:.0} KiB/subscriber, {full:.1} MiB in all")?;
         }
         let (idle, setup) = (self.generator_idle() * 100.0, self.setup.as_secs_f64());
-        write!(f, "  generator   {idle:.0} % idle, {} refused, setup {setup:.1} s", self.refused)
+        write!(f, "  generator   {idle:.0} % idle, {} refused, ", self.refused)?;
+        write!(f, "{} frames skipped, setup {setup:.1} s", self.skipped)
     }
 }
 
@@ -235,6 +239,7 @@ mod tests {
             generator_busy: second * 4,
             softirq: Duration::ZERO,
             refused: 0,
+            skipped: 0,
             setup: second,
         }
     }

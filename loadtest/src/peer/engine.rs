@@ -30,6 +30,8 @@ pub struct Sent {
     pub frames: u64,
     /// Keyframes among them.
     pub keyframes: u64,
+    /// Frames left out because this process came half a second late to write them.
+    pub skipped: u64,
     /// Picture loss indications received for it.
     pub plis: u64,
     /// Full intra requests received for it.
@@ -296,6 +298,7 @@ impl Engine {
                 let Some(stream) = direct.stream_tx_by_mid(*mid, *rid) else { continue };
                 let sent = self.stats.sent.entry(name(*mid, *rid)).or_default();
                 sent.frames += 1;
+                sent.skipped += source.take_skipped();
                 sent.keyframes += u64::from(key);
                 for packet in self.written.drain(..) {
                     sent.packets += 1;

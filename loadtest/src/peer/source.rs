@@ -39,6 +39,7 @@ pub(super) struct Source {
     tl0: u8,
     since_key: u32,
     key_wanted: bool,
+    skipped: u64,
 }
 
 impl Source {
@@ -57,7 +58,13 @@ impl Source {
             tl0,
             since_key,
             key_wanted,
+            skipped: 0,
         }
+    }
+
+    /// Frames left out since the last call because nobody asked for them in time.
+    pub(super) fn take_skipped(&mut self) -> u64 {
+        std::mem::take(&mut self.skipped)
     }
 
     pub(super) fn due(&self) -> Instant {
@@ -87,6 +94,8 @@ impl Source {
         let interval = self.shape.frame_interval.max(Duration::from_millis(1));
         self.due += interval;
         if now.saturating_duration_since(self.due) > LAG {
+            let behind = now.saturating_duration_since(self.due);
+            self.skipped += (behind.as_micros() / interval.as_micros()) as u64;
             self.due = now + interval;
         }
         let key = match self.kind {

@@ -186,6 +186,7 @@ impl VideoRoom {
         for publisher in publishers {
             let sent = publisher.peer.stats().await?.sent;
             let packets: u64 = sent.values().map(|sent| sent.packets).sum();
+            report.skipped += sent.values().map(|sent| sent.skipped).sum::<u64>();
             report.expected += packets * u64::from(self.subscribers);
         }
         for subscriber in subscribers {
@@ -218,6 +219,7 @@ impl VideoRoom {
             generator_busy: Duration::ZERO,
             softirq: Duration::ZERO,
             refused: 0,
+            skipped: 0,
             setup: Duration::ZERO,
         }
     }
