@@ -23,11 +23,7 @@ pub(crate) fn done(room: &Id, key: &str) -> Map<String, Value> {
 pub(crate) fn gone(room: &Id, key: &str, who: &Participant) -> Value {
     let mut shown = event(room);
     shown.insert(key.to_owned(), json!(who.id));
-    // A kick names nobody (seen on 1.4.2), and janode takes any event with a `display` for a change
-    // of name.
-    if key != "kicked" {
-        who.put_names(&mut shown);
-    }
+    who.put_names(&mut shown);
     Value::Object(shown)
 }
 
