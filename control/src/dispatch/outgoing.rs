@@ -50,6 +50,14 @@ pub enum Outgoing {
         /// What.
         message: Value,
     },
+    /// The answer to a request of the Admin API. Transports that tell the two APIs apart by
+    /// something other than the connection (a topic, a routing key) send it the admin's way.
+    AdminReply {
+        /// Whose.
+        to: Origin,
+        /// What.
+        message: Value,
+    },
     /// An event of a session.
     Event {
         /// The session's owner.
@@ -90,7 +98,7 @@ impl Outgoing {
     /// The transport that is to take it. A claim goes to both sides; this names the new one.
     pub fn transport(&self) -> TransportId {
         match self {
-            Outgoing::Reply { to, .. } => to.owner.transport,
+            Outgoing::Reply { to, .. } | Outgoing::AdminReply { to, .. } => to.owner.transport,
             Outgoing::Event { to, .. } | Outgoing::Claimed { to, .. } => to.transport,
             Outgoing::Created { owner, .. } | Outgoing::Over { owner, .. } => owner.transport,
         }

@@ -20,6 +20,7 @@ pub use tls::{Tls, TlsError};
 
 use crate::dispatch::TransportId;
 use crate::dispatch::{ConnectionId, Core, Errand, ModuleKind, Moment, Origin, Outgoing, Owner};
+use bifrons_core::api::{ApiError, ErrorCode, Style, reply};
 use bifrons_core::plugin::About;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -38,15 +39,22 @@ pub trait Transport {
     /// Queues one message for the client it is for. The client may be gone: then it is dropped.
     fn deliver(&self, message: &Outgoing);
 
-    /// What `query_transport` answers to `connections`: an object without `result`.
-    fn connections(&self) -> Value;
+    /// What `query_transport` answers to `connections`: an object without `result`. `None`: the
+    /// transport has no such request (transports-auth §1.1).
+    fn connections(&self) -> Option<Value> {
+        None
+    }
+
+    /// Changes how messages are written, from the next one on (`query_transport`, `configure`).
+    fn set_style(&self, style: Style);
 
     /// Takes no more connections, and ends those that are open.
     fn stop(&self);
 }
 
-/// Answers one request of the Admin API; set by [`Front::set_admin`].
-pub type AdminApi = dyn Fn(&Front, Value) -> Value;
+/// Serves one request of the Admin API; set by [`Front::set_admin`]. It answers each request once,
+/// by [`Front::answer_admin`]: before it returns, or later, when a shard or a helper has spoken.
+pub type AdminApi = dyn Fn(&Rc<Front>, Origin, Value);
 
 /// Does what a plugin wants done outside of the control thread's own time.
 pub type ErrandRunner = dyn Fn(&Rc<Front>, Errand);
@@ -124,10 +132,24 @@ impl Front {
         self.with(|core, now| core.request(now, origin, value));
     }
 
-    /// Answers one request of the Admin API; `None` if the server has none.
-    pub fn admin_request(&self, value: Value) -> Option<Value> {
-        let admin = self.admin.borrow().clone()?;
-        Some(admin(self, value))
+    /// Serves one request of the Admin API. Its answer comes as [`Outgoing::AdminReply`] through
+    /// [`Transport::deliver`], perhaps before this returns, perhaps later, but within 10 s and
+    /// exactly once; a client that has gone meanwhile misses it. Not to be called from inside
+    /// [`Front::with`].
+    pub fn admin_request(self: &Rc<Self>, origin: Origin, value: Value) {
+        let admin = self.admin.borrow().clone();
+        match admin {
+            Some(admin) => admin(self, origin, value),
+            None => {
+                let error = ApiError::new(ErrorCode::Unknown, "There is no Admin API here");
+                self.answer_admin(origin, reply::error(0, None, &error));
+            }
+        }
+    }
+
+    /// Sends the answer to a request of the Admin API.
+    pub fn answer_admin(&self, to: Origin, message: Value) {
+        self.deliver(&Outgoing::AdminReply { to, message });
     }
 
     /// A connection closed.

@@ -160,9 +160,10 @@ impl Target {
             setup.http.doors.push(http::Door { bind, gate, admin, tls, base_path });
         }
         if setup.admin {
-            front.set_admin(Rc::new(
-                |_, request| json!({"janus": "admin", "transaction": request["transaction"]}),
-            ));
+            front.set_admin(Rc::new(|front, origin, request| {
+                let transaction = &request["transaction"];
+                front.answer_admin(origin, json!({"janus": "admin", "transaction": transaction}));
+            }));
         }
         let (_, ws) = websocket::WebSockets::start(&front, setup.websocket).expect("binds");
         let (_, http) = http::Http::start(&front, setup.http).expect("binds");

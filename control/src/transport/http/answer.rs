@@ -192,15 +192,17 @@ impl Http {
     /// Has a request served and waits for its reply.
     async fn perform(&self, value: Value, admin: bool) -> Answer {
         let front = self.front.upgrade().ok_or(Dropped)?;
-        if admin {
-            return front.admin_request(value).map(|answer| self.json(&answer)).ok_or(Dropped);
-        }
         let request = self.next_request.get();
         self.next_request.set(request + 1);
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().insert(request, sender);
         let waiting = Waiting { http: self, request };
-        front.request(Origin { owner: self.owner(), request }, value);
+        let origin = Origin { owner: self.owner(), request };
+        if admin {
+            front.admin_request(origin, value);
+        } else {
+            front.request(origin, value);
+        }
         drop(front);
         let reply = tokio::time::timeout(TIMEOUT, receiver).await;
         drop(waiting);

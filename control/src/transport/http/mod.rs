@@ -153,11 +153,6 @@ impl Http {
         self.counters.get()
     }
 
-    /// Changes how messages are written.
-    pub fn set_style(&self, style: Style) {
-        self.style.set(style);
-    }
-
     fn count(&self, one: impl FnOnce(&mut HttpCounters)) {
         let mut counters = self.counters.get();
         one(&mut counters);
@@ -233,7 +228,7 @@ impl Transport for Http {
 
     fn deliver(&self, message: &Outgoing) {
         match message {
-            Outgoing::Reply { to, message } => {
+            Outgoing::Reply { to, message } | Outgoing::AdminReply { to, message } => {
                 if let Some(waiting) = self.waiting.borrow_mut().remove(&to.request) {
                     // The client may have gone while it waited.
                     let _ = waiting.send(message.clone());
@@ -257,7 +252,11 @@ impl Transport for Http {
         ));
     }
 
-    fn connections(&self) -> Value {
+    fn set_style(&self, style: Style) {
+        self.style.set(style);
+    }
+
+    fn connections(&self) -> Option<Value> {
         let mut open = serde_json::Map::new();
         for (door, seats) in self.settings.doors.iter().zip(&self.seats) {
             let name = match (door.admin, &door.tls) {
@@ -271,7 +270,7 @@ impl Transport for Http {
             let sum = open.get(name).and_then(Value::as_u64).unwrap_or(0) + count as u64;
             open.insert(name.to_owned(), Value::from(sum));
         }
-        json!({ "connections": open, "messages": self.waiting.borrow().len() })
+        Some(json!({ "connections": open, "messages": self.waiting.borrow().len() }))
     }
 
     fn stop(&self) {

@@ -110,11 +110,6 @@ impl WebSockets {
         self.counters.get()
     }
 
-    /// Changes how messages are written.
-    pub fn set_style(&self, style: Style) {
-        self.style.set(style);
-    }
-
     fn count(&self, one: impl FnOnce(&mut WebSocketCounters)) {
         let mut counters = self.counters.get();
         one(&mut counters);
@@ -159,10 +154,10 @@ impl WebSockets {
         };
         let origin = Origin { owner: self.owner(link.connection), request: 0 };
         for value in values {
-            if !admin {
+            if admin {
+                front.admin_request(origin, value);
+            } else {
                 front.request(origin, value);
-            } else if let Some(answer) = front.admin_request(value) {
-                link.push(json::write(&answer, self.style.get()));
             }
         }
     }
@@ -189,15 +184,21 @@ impl Transport for WebSockets {
 
     fn deliver(&self, message: &Outgoing) {
         match message {
-            Outgoing::Reply { to, message } => self.queue(to.owner, message),
+            Outgoing::Reply { to, message } | Outgoing::AdminReply { to, message } => {
+                self.queue(to.owner, message);
+            }
             Outgoing::Event { to, message, .. } => self.queue(*to, message),
             // The socket stays open whatever becomes of its sessions.
             Outgoing::Created { .. } | Outgoing::Claimed { .. } | Outgoing::Over { .. } => {}
         }
     }
 
-    fn connections(&self) -> Value {
-        serde_json::json!({ "connections": self.links.borrow().len() })
+    fn set_style(&self, style: Style) {
+        self.style.set(style);
+    }
+
+    fn connections(&self) -> Option<Value> {
+        Some(serde_json::json!({ "connections": self.links.borrow().len() }))
     }
 
     fn stop(&self) {
