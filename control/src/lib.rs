@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod demo;
 pub mod dispatch;
+pub mod event;
 pub mod negotiation;
 pub mod server;
 pub mod session;

@@ -105,15 +105,7 @@ impl Host for View<'_> {
     }
 
     fn notify_event(&mut self, handle: Option<HandleKey>, body: Value) {
-        let core = &mut *self.core;
-        if !core.settings.events_enabled {
-            return;
-        }
-        let about = handle
-            .and_then(|key| core.sessions.find(key))
-            .map(|(session, handle)| (session.id, handle.id, handle.opaque_id.clone()));
-        let package = core.package_of(self.plugin);
-        core.errands.push_back(Errand::Notify { package, about, body });
+        self.core.note_plugin(self.plugin, handle, body);
     }
 
     fn auth_is_signed(&self) -> bool {

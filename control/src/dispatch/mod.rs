@@ -13,6 +13,7 @@
 //! [`MAX_TIMERS`] plugin timers. What is refused is counted in [`Counters`].
 
 mod deliver;
+mod events;
 mod host;
 mod info;
 mod lifetime;
@@ -29,6 +30,7 @@ pub use info::{ModuleKind, ServerFacts};
 pub use outgoing::{ConnectionId, Errand, Origin, Outgoing, Owner, SessionEnd, TransportId};
 
 use crate::auth::Authority;
+use crate::event::Event;
 use crate::negotiation::Negotiator;
 use crate::session::Sessions;
 use bifrons_core::config::Tree;
@@ -71,8 +73,12 @@ pub struct CoreSettings {
     pub no_media_timer_s: u32,
     /// `opaqueid_in_api`.
     pub opaque_id_in_api: bool,
-    /// `events.broadcast`, with at least one handler.
+    /// `events.broadcast`: whether events are made at all.
     pub events_enabled: bool,
+    /// `events.stats_period`; zero = only the last statistics, at the end of a PeerConnection.
+    pub stats_period: Duration,
+    /// `events.combine_media_stats`: one event for all lines.
+    pub combine_media_stats: bool,
 }
 
 impl Default for CoreSettings {
@@ -84,6 +90,8 @@ impl Default for CoreSettings {
             no_media_timer_s: 1,
             opaque_id_in_api: false,
             events_enabled: false,
+            stats_period: Duration::from_secs(1),
+            combine_media_stats: false,
         }
     }
 }
@@ -162,6 +170,7 @@ pub struct Core {
     outgoing: VecDeque<Outgoing>,
     held: Option<Vec<Outgoing>>,
     errands: VecDeque<Errand>,
+    events: VecDeque<Event>,
     deeds: VecDeque<Deed>,
     pending: HashMap<ReplyKey, Pending>,
     tickets: HashMap<Ticket, usize>,
@@ -188,6 +197,7 @@ impl Core {
             outgoing: VecDeque::new(),
             held: None,
             errands: VecDeque::new(),
+            events: VecDeque::new(),
             deeds: VecDeque::new(),
             pending: HashMap::new(),
             tickets: HashMap::new(),
@@ -239,6 +249,11 @@ impl Core {
     /// What plugins want done by someone who may wait; answers come by [`Core::answered`].
     pub fn take_errands(&mut self) -> VecDeque<Errand> {
         std::mem::take(&mut self.errands)
+    }
+
+    /// What event handlers are to hear, in order.
+    pub fn take_events(&mut self) -> VecDeque<Event> {
+        std::mem::take(&mut self.events)
     }
 
     /// Index of the plugin with that package name.

@@ -124,13 +124,4 @@ pub enum Errand {
         /// What and where.
         request: StoreRequest,
     },
-    /// Tell the event handlers.
-    Notify {
-        /// The plugin that tells.
-        package: &'static str,
-        /// Session, handle and opaque id, if it is about a handle.
-        about: Option<(u64, u64, Option<String>)>,
-        /// The event.
-        body: Value,
-    },
 }

@@ -31,8 +31,6 @@ impl Errands {
                 let path = path.unwrap_or_else(|| self.folder.join(format!("{package}.jcfg")));
                 answer_later(front, ticket, move || Answer::Stored(stored(&path, &content)));
             }
-            // No event handlers are built yet, and plugins are told so.
-            Errand::Notify { .. } => {}
         }
     }
 }

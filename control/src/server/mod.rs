@@ -113,6 +113,7 @@ async fn assemble_and_run(configuration: &mut Configuration) -> Result<(), Refus
     let datapath = Rc::new(RefCell::new(datapath));
     let core = dispatcher(configuration, &network, &datapath)?;
     let front = Front::new(core);
+    front.set_hub(crate::event::open(configuration));
     front.set_errand_runner(Rc::new(errands::Errands::new(configuration).runner()));
     doors::open(&front, configuration)?;
     tracing::info!("up and running");
@@ -201,8 +202,9 @@ fn core_settings(settings: &Settings) -> CoreSettings {
         candidates_timeout: seconds(general.candidates_timeout_s),
         no_media_timer_s: settings.media.no_media_timer_s,
         opaque_id_in_api: general.opaqueid_in_api,
-        // There are no event handlers yet: nobody would hear them.
-        events_enabled: false,
+        events_enabled: settings.events.broadcast,
+        stats_period: seconds(settings.events.stats_period_s),
+        combine_media_stats: settings.events.combine_media_stats,
     }
 }
 

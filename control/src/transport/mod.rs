@@ -20,6 +20,7 @@ pub use tls::{Tls, TlsError};
 
 use crate::dispatch::TransportId;
 use crate::dispatch::{ConnectionId, Core, Errand, ModuleKind, Moment, Origin, Outgoing, Owner};
+use crate::event::{Event, EventKind, Hub};
 use bifrons_core::api::{ApiError, ErrorCode, Style, reply};
 use bifrons_core::plugin::About;
 use serde_json::Value;
@@ -65,6 +66,7 @@ pub struct Front {
     transports: RefCell<Vec<Rc<dyn Transport>>>,
     admin: RefCell<Option<Rc<AdminApi>>>,
     errands: RefCell<Option<Rc<ErrandRunner>>>,
+    hub: RefCell<Option<Rc<Hub>>>,
     connections: Cell<u64>,
     scheduled: Cell<Instant>,
     sooner: Notify,
@@ -86,6 +88,7 @@ impl Front {
             transports: RefCell::new(Vec::new()),
             admin: RefCell::new(None),
             errands: RefCell::new(None),
+            hub: RefCell::new(None),
             connections: Cell::new(0),
             scheduled,
             sooner: Notify::new(),
@@ -119,6 +122,40 @@ impl Front {
     /// Who runs errands.
     pub fn set_errand_runner(&self, runner: Rc<ErrandRunner>) {
         *self.errands.borrow_mut() = Some(runner);
+    }
+
+    /// Who tells the event handlers; they are listed in `info`.
+    pub fn set_hub(&self, hub: Rc<Hub>) {
+        for about in hub.about() {
+            self.core.borrow_mut().list_module(ModuleKind::Events, &about);
+        }
+        *self.hub.borrow_mut() = Some(hub);
+    }
+
+    /// The event handlers, if the server has any.
+    pub fn hub(&self) -> Option<Rc<Hub>> {
+        self.hub.borrow().clone()
+    }
+
+    /// Whether events are made at all.
+    pub fn events_enabled(&self) -> bool {
+        self.core.borrow().settings().events_enabled
+    }
+
+    /// Tells the event handlers something of a transport's own (transports-auth §2.7, §3.4). `id`
+    /// names the connection or request, as in the session's `created`.
+    pub fn transport_event(&self, package: &str, id: &str, data: Value) {
+        let hub = self.hub.borrow();
+        let Some(hub) = hub.as_ref().filter(|_| self.events_enabled()) else { return };
+        hub.publish(Event {
+            kind: EventKind::Transport,
+            subtype: 0,
+            wall_us: moment().wall_us,
+            session_id: 0,
+            handle_id: 0,
+            opaque_id: None,
+            body: serde_json::json!({ "transport": package, "id": id, "data": data }),
+        });
     }
 
     /// A name for a new connection.
@@ -170,10 +207,13 @@ impl Front {
 
     fn hand_on(self: &Rc<Self>) {
         loop {
-            let (outgoing, errands) = {
+            let (outgoing, errands, events) = {
                 let mut core = self.core.borrow_mut();
-                (core.take_outgoing(), core.take_errands())
+                (core.take_outgoing(), core.take_errands(), core.take_events())
             };
+            if let Some(hub) = self.hub.borrow().as_ref() {
+                events.into_iter().for_each(|event| hub.publish(event));
+            }
             if outgoing.is_empty() && errands.is_empty() {
                 return;
             }

@@ -2,8 +2,8 @@
 //!
 //! - [`jcfg`] and [`ini`] turn a text into a [`Tree`] and keep the place of every key; [`jcfg`]
 //!   also writes one, for plugins with permanent rooms.
-//! - [`section`] turns a tree into settings and reports what it could not use; [`settings`] and
-//!   [`transport`] are the settings of the server and its transports. Plugins read their own
+//! - [`section`] turns a tree into settings and reports what it could not use; [`settings`],
+//!   [`transport`] and [`event`] are those of the server, its transports and event handlers. Plugins read their own
 //!   trees, either directly ([`Group::get_bool`] and the like) or as [`Configured`] settings.
 //! - [`command_line`] is what was given at start; [`load`] puts files, command line and the
 //!   built-in samples together.
@@ -13,6 +13,7 @@
 
 pub mod command_line;
 pub mod diagnostic;
+pub mod event;
 pub mod fuzz;
 pub mod ini;
 pub mod jcfg;
