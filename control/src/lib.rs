@@ -1,10 +1,13 @@
 //! The Bifrons server: transports, sessions, negotiation and plugins on one control thread.
 
+pub mod admin;
 pub mod auth;
 pub mod demo;
 pub mod dispatch;
 pub mod event;
+pub mod log;
 pub mod negotiation;
 pub mod server;
 pub mod session;
+mod stun;
 pub mod transport;

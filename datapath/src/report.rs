@@ -6,6 +6,27 @@ use bifrons_core::rtp::Seq;
 /// Period of sender and receiver reports, in microseconds.
 pub const REPORT_US: u64 = 1_000_000;
 
+/// Bytes of the last full second, from a counter of all of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LastSecond {
+    before: u64,
+    bytes: u64,
+}
+
+impl LastSecond {
+    /// A second is over, and `total` bytes were counted so far. A counter that began anew counts
+    /// from 0.
+    pub fn roll(&mut self, total: u64) {
+        self.bytes = total.checked_sub(self.before).unwrap_or(total);
+        self.before = total;
+    }
+
+    /// The bytes.
+    pub fn bytes(self) -> u64 {
+        self.bytes
+    }
+}
+
 /// Reporting state of one peer.
 #[derive(Debug, Default)]
 pub struct Reports {

@@ -34,7 +34,7 @@ use crate::event::Event;
 use crate::negotiation::Negotiator;
 use crate::session::Sessions;
 use bifrons_core::config::Tree;
-use bifrons_core::media::DownReason;
+use bifrons_core::media::{DownReason, PeerStatistics, QueryTicket};
 use bifrons_core::plugin::{About, HandleKey, Host, Plugin, ReplyKey, Ticket};
 use serde_json::{Map, Value};
 use std::cmp::Reverse;
@@ -71,6 +71,8 @@ pub struct CoreSettings {
     pub candidates_timeout: Duration,
     /// `no_media_timer`, shown in `media` events.
     pub no_media_timer_s: u32,
+    /// `slowlink_threshold`: losses in a second that make a `slowlink` event; 0 = none do.
+    pub slow_link_losses: u32,
     /// `opaqueid_in_api`.
     pub opaque_id_in_api: bool,
     /// `events.broadcast`: whether events are made at all.
@@ -88,6 +90,7 @@ impl Default for CoreSettings {
             reclaim_timeout: Duration::ZERO,
             candidates_timeout: Duration::from_secs(45),
             no_media_timer_s: 1,
+            slow_link_losses: 0,
             opaque_id_in_api: false,
             events_enabled: false,
             stats_period: Duration::from_secs(1),
@@ -178,6 +181,9 @@ pub struct Core {
     next_sweep: Instant,
     next_name: u64,
     counters: Counters,
+    /// Answers of shards that nobody has taken yet: as many as were asked for.
+    statistics: Vec<(QueryTicket, Option<Box<PeerStatistics>>)>,
+    since: Instant,
 }
 
 impl Core {
@@ -205,6 +211,8 @@ impl Core {
             next_sweep: parts.now.at + SWEEP_PERIOD,
             next_name: 1,
             counters: Counters::default(),
+            statistics: Vec::new(),
+            since: parts.now.at,
         }
     }
 

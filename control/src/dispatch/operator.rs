@@ -2,11 +2,12 @@
 
 use super::{Core, CoreSettings, Counters, Moment, SessionEnd};
 use crate::auth::Authority;
+use crate::negotiation::ConnectionView;
 use crate::session::Sessions;
-use bifrons_core::media::DownReason;
+use bifrons_core::media::{DownReason, PeerStatistics, QueryTicket, Tuning};
 use bifrons_core::plugin::HandleKey;
 use serde_json::{Map, Value};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 impl Core {
     /// All sessions and handles.
@@ -34,7 +35,47 @@ impl Core {
         &mut self.settings
     }
 
+    /// What the shards are set to.
+    pub fn tuning(&self) -> Tuning {
+        Tuning {
+            min_nack_queue_ms: self.facts.min_nack_queue_ms,
+            no_media_timer_s: self.settings.no_media_timer_s,
+            slow_link_losses: self.settings.slow_link_losses,
+        }
+    }
+
+    /// Changes what the shards are set to; `info` shows it from then on.
+    pub fn retune(&mut self, change: impl FnOnce(&mut Tuning)) {
+        let mut tuning = self.tuning();
+        change(&mut tuning);
+        self.facts.min_nack_queue_ms = tuning.min_nack_queue_ms;
+        self.settings.no_media_timer_s = tuning.no_media_timer_s;
+        self.settings.slow_link_losses = tuning.slow_link_losses;
+        self.negotiator.tune(tuning);
+    }
+
+    /// `nack_optimizations`: shown, and otherwise without effect, since a sink's history is bounded
+    /// anyway.
+    pub fn nack_optimizations(&self) -> bool {
+        self.facts.nack_optimizations
+    }
+
+    /// Sets what [`Core::nack_optimizations`] shows.
+    pub fn set_nack_optimizations(&mut self, on: bool) {
+        self.facts.nack_optimizations = on;
+    }
+
+    /// PeerConnections on each shard.
+    pub fn shard_load(&self) -> Vec<usize> {
+        self.negotiator.load()
+    }
+
     /// Secrets and tokens.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Secrets and tokens, to be changed.
     pub fn authority_mut(&mut self) -> &mut Authority {
         &mut self.authority
     }
@@ -122,9 +163,25 @@ impl Core {
         Some(plugin.query_session(key)).filter(Value::is_object)
     }
 
-    /// What the WebRTC side says of a handle.
-    pub fn describe_peer(&mut self, key: HandleKey) -> Value {
-        self.negotiator.describe(key)
+    /// What control knows of a handle's PeerConnection.
+    pub fn connection_view(&self, key: HandleKey) -> Option<ConnectionView<'_>> {
+        self.negotiator.view(key)
+    }
+
+    /// Asks the shard for a PeerConnection's statistics; the answer is at
+    /// [`Core::take_statistics`]. `None` if there is no PeerConnection.
+    pub fn ask_statistics(&mut self, key: HandleKey) -> Option<QueryTicket> {
+        self.negotiator.ask_statistics(key)
+    }
+
+    /// What shards answered to [`Core::ask_statistics`]; `None` for a peer that was gone.
+    pub fn take_statistics(&mut self) -> Vec<(QueryTicket, Option<Box<PeerStatistics>>)> {
+        std::mem::take(&mut self.statistics)
+    }
+
+    /// The zero of the clock that operators see.
+    pub fn since(&self) -> Instant {
+        self.since
     }
 
     /// The body of `server_info`.

@@ -13,6 +13,10 @@ impl Core {
     pub fn shard_events(&mut self, now: Moment, events: impl IntoIterator<Item = ShardEvent>) {
         self.now = now;
         for event in events {
+            if let ShardEvent::Statistics { ticket, statistics } = event {
+                self.statistics.push((ticket, statistics));
+                continue;
+            }
             self.negotiator.shard_event(event);
             self.settle();
         }

@@ -9,13 +9,15 @@
 //! An offer while another one is open replaces it. What the offer would change (credentials,
 //! candidates) is kept with it and takes effect with the answer.
 
+use super::view::MAX_SHOWN;
 use bifrons_core::api::RidOrder;
 use bifrons_core::dtls::{Fingerprint, Role};
 use bifrons_core::ice::{Candidate, Credentials};
-use bifrons_core::media::{MediaKind, Mindex, PeerId, PeerStatistics};
+use bifrons_core::media::{MediaKind, Mindex, PeerId};
 use bifrons_core::rtp::Ssrc;
 use bifrons_core::sdp::{Negotiated, NegotiatedLine, Remote, RtxTable, Sdp};
 use bifrons_core::srtp::SrtpProfile;
+use std::time::Instant;
 
 /// Our SSRCs on one line, random, and the same as long as the PeerConnection lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +81,16 @@ pub(super) struct Connection {
     pub(super) rid_order: RidOrder,
     /// All candidates of the client are known.
     pub(super) all_candidates: bool,
-    /// Candidates trickled by the client, used or not.
-    pub(super) candidates: u32,
+    /// Whether the client trickles.
+    pub(super) trickles: bool,
+    /// Whether our agent began as the controlling one.
+    pub(super) controlling: bool,
+    /// The client's candidates, for operators; at most [`MAX_SHOWN`].
+    pub(super) shown: Vec<String>,
+    /// When it was made.
+    pub(super) since: Instant,
+    /// When its shard was told of it.
+    pub(super) opened: Option<Instant>,
     /// By m-line index.
     pub(super) streams: Vec<OurStreams>,
     pub(super) rtx: RtxTable,
@@ -91,12 +101,10 @@ pub(super) struct Connection {
     pub(super) version: u64,
     pub(super) local_sdp: Option<String>,
     pub(super) remote_sdp: Option<String>,
-    /// As of the last time somebody asked.
-    pub(super) statistics: Option<PeerStatistics>,
 }
 
 impl Connection {
-    pub(super) fn new(peer: PeerId, local: Credentials, session_id: u64) -> Self {
+    pub(super) fn new(peer: PeerId, local: Credentials, session_id: u64, now: Instant) -> Self {
         Connection {
             peer,
             local,
@@ -111,7 +119,11 @@ impl Connection {
             e2ee: false,
             rid_order: RidOrder::default(),
             all_candidates: false,
-            candidates: 0,
+            trickles: false,
+            controlling: false,
+            shown: Vec::new(),
+            since: now,
+            opened: None,
             streams: Vec::new(),
             rtx: RtxTable::new(),
             lines: Vec::new(),
@@ -119,7 +131,6 @@ impl Connection {
             version: 0,
             local_sdp: None,
             remote_sdp: None,
-            statistics: None,
         }
     }
 
@@ -154,6 +165,15 @@ impl Connection {
             Kind::Other => return None,
         };
         Some((line.mid.as_str(), kind))
+    }
+
+    /// Remembers a candidate of the client for operators, without its prefix.
+    pub(super) fn show(&mut self, candidate: &str) {
+        let candidate = candidate.trim();
+        let candidate = candidate.strip_prefix("candidate:").unwrap_or(candidate);
+        if self.shown.len() < MAX_SHOWN && !self.shown.iter().any(|known| known == candidate) {
+            self.shown.push(candidate.to_owned());
+        }
     }
 
     /// Takes over what a complete round agreed on, and tells it in the words of the plan.

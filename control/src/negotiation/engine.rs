@@ -9,15 +9,16 @@
 use super::connection::{Connection, usable_one};
 use super::routes::Routes;
 use super::slots::Slots;
-use super::{NegotiationSettings, Negotiator, PeerEvent, Shards, describe};
+use super::view::{self, ConnectionView};
+use super::{NegotiationSettings, Negotiator, PeerEvent, Shards};
 use bifrons_core::api::{ApiError, ErrorCode, JsepRequest};
 use bifrons_core::ice::{CREDENTIAL_RANDOM, Credentials};
 use bifrons_core::media::{
     DownReason, Fact, MediaKind, Mindex, PeerId, Plan, QueryTicket, ShardCommand, ShardEvent,
-    SinkId,
+    SinkId, Tuning,
 };
 use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
@@ -64,11 +65,6 @@ impl Negotiation {
         }
     }
 
-    /// PeerConnections on each shard.
-    pub fn load(&self) -> Vec<usize> {
-        self.slots.load()
-    }
-
     /// How many sinks have a source.
     pub fn fed_sinks(&self) -> usize {
         self.routes.len()
@@ -86,7 +82,11 @@ impl Negotiation {
     }
 
     /// The handle's PeerConnection, made if there is none.
-    pub(super) fn connection(&mut self, handle: HandleKey) -> Result<&mut Connection, ApiError> {
+    pub(super) fn connection(
+        &mut self,
+        handle: HandleKey,
+        now: Instant,
+    ) -> Result<&mut Connection, ApiError> {
         if !self.connections.contains_key(&handle) {
             let session = self.sessions.get(&handle).copied();
             let no_room = || ApiError::new(ErrorCode::Unknown, "Error setting ICE locally");
@@ -96,7 +96,7 @@ impl Negotiation {
             (self.random)(&mut bytes);
             // RFC 9429 §5.2.1: below 2^63, and browsers want it above 0.
             let session_id = (u64::from_be_bytes(bytes) >> 2) + 1;
-            self.connections.insert(handle, Connection::new(peer, local, session_id));
+            self.connections.insert(handle, Connection::new(peer, local, session_id, now));
         }
         self.connections.get_mut(&handle).ok_or_else(|| ErrorCode::WebrtcState.into())
     }
@@ -140,18 +140,18 @@ impl Negotiator for Negotiation {
         &mut self,
         handle: HandleKey,
         jsep: &JsepRequest,
-        _now: Instant,
+        now: Instant,
     ) -> Result<Jsep, ApiError> {
-        self.take_remote(handle, jsep)
+        self.take_remote(handle, jsep, now)
     }
 
     fn complete_local(
         &mut self,
         handle: HandleKey,
         jsep: OutgoingJsep,
-        _now: Instant,
+        now: Instant,
     ) -> Result<Value, String> {
-        let sent = self.send_local(handle, &jsep);
+        let sent = self.send_local(handle, &jsep, now);
         if let Err(error) = &sent {
             tracing::warn!(handle = handle.0, error, "a plugin's description is unusable");
         }
@@ -168,7 +168,7 @@ impl Negotiator for Negotiation {
 
     fn candidate(&mut self, handle: HandleKey, line: &str) {
         let Some(connection) = self.connections.get_mut(&handle) else { return };
-        connection.candidates = connection.candidates.saturating_add(1);
+        connection.show(line);
         let Some(candidate) = usable_one(line) else {
             tracing::debug!(handle = handle.0, line, "candidate not used");
             return;
@@ -224,14 +224,9 @@ impl Negotiator for Negotiation {
         match event {
             ShardEvent::Closed { peer } => self.slots.free(peer),
             ShardEvent::Stopped { failure: None, .. } | ShardEvent::Counters { .. } => {}
+            // Whoever asked takes them from the dispatcher.
+            ShardEvent::Statistics { .. } => {}
             ShardEvent::Stopped { shard, failure: Some(why) } => self.shard_died(shard, &why),
-            ShardEvent::Statistics { ticket, statistics } => {
-                let handle = self.slots.handle(PeerId::from_bits(ticket.0));
-                let connection = handle.and_then(|handle| self.connections.get_mut(&handle));
-                if let (Some(connection), Some(statistics)) = (connection, statistics) {
-                    connection.statistics = Some(*statistics);
-                }
-            }
             ShardEvent::Up { peer, profile } => {
                 let Some(handle) = self.slots.handle(peer) else { return };
                 if let Some(connection) = self.connections.get_mut(&handle) {
@@ -253,6 +248,16 @@ impl Negotiator for Negotiation {
         }
     }
 
+    fn tune(&mut self, tuning: Tuning) {
+        for shard in (0..=u8::MAX).take(self.shards.count()) {
+            self.shards.send(shard, ShardCommand::Tune(tuning));
+        }
+    }
+
+    fn load(&self) -> Vec<usize> {
+        self.slots.load()
+    }
+
     fn poll_event(&mut self) -> Option<(HandleKey, PeerEvent)> {
         self.events.pop_front()
     }
@@ -261,14 +266,16 @@ impl Negotiator for Negotiation {
         self.shards.flush()
     }
 
-    fn describe(&mut self, handle: HandleKey) -> Value {
-        let Some(connection) = self.connections.get(&handle) else { return json!({}) };
-        if connection.is_open {
-            let peer = connection.peer;
-            // The peer's name is ticket enough: the answer is a whole snapshot, the latest counts.
-            let ticket = QueryTicket(peer.to_bits());
-            self.shards.send(peer.shard, ShardCommand::Query { ticket, peer });
-        }
-        describe::connection(connection, &self.settings)
+    fn ask_statistics(&mut self, handle: HandleKey) -> Option<QueryTicket> {
+        let peer = self.connections.get(&handle).filter(|c| c.is_open)?.peer;
+        // The peer's name is ticket enough: the answer is a whole snapshot, the latest counts.
+        let ticket = QueryTicket(peer.to_bits());
+        self.shards.send(peer.shard, ShardCommand::Query { ticket, peer });
+        Some(ticket)
+    }
+
+    fn view(&self, handle: HandleKey) -> Option<ConnectionView<'_>> {
+        let connection = self.connections.get(&handle)?;
+        Some(view::of(connection, &self.settings, self.candidates_of(connection.peer.shard)))
     }
 }

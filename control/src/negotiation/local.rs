@@ -13,6 +13,7 @@ use bifrons_core::sdp::{
     Completion, LineCompletion, ReadOptions, Sdp, SdpType, Setup, complete, read_remote,
 };
 use serde_json::{Value, json};
+use std::time::Instant;
 
 impl Negotiation {
     /// As [`super::Negotiator::complete_local`].
@@ -20,10 +21,11 @@ impl Negotiation {
         &mut self,
         handle: HandleKey,
         jsep: &OutgoingJsep,
+        now: Instant,
     ) -> Result<Value, String> {
         let text = match jsep.kind {
             JsepKind::Answer => self.answer(handle, jsep)?,
-            JsepKind::Offer => self.offer(handle, jsep)?,
+            JsepKind::Offer => self.offer(handle, jsep, now)?,
         };
         let mut value = json!({ "type": jsep.kind.name(), "sdp": text });
         if jsep.e2ee {
@@ -31,6 +33,9 @@ impl Negotiation {
         }
         if let Some(connection) = self.connections.get_mut(&handle) {
             connection.local_sdp = Some(text);
+            if connection.is_open {
+                connection.opened.get_or_insert(now);
+            }
         }
         Ok(value)
     }
@@ -134,8 +139,13 @@ impl Negotiation {
         }
     }
 
-    fn offer(&mut self, handle: HandleKey, jsep: &OutgoingJsep) -> Result<String, String> {
-        self.connection(handle).map_err(|error| error.to_string())?;
+    fn offer(
+        &mut self,
+        handle: HandleKey,
+        jsep: &OutgoingJsep,
+        now: Instant,
+    ) -> Result<String, String> {
+        self.connection(handle, now).map_err(|error| error.to_string())?;
         self.allot_streams(handle, jsep.sdp.media.len());
         let known = self.connections.get(&handle);
         let restart = known.filter(|known| jsep.restart && known.is_open).map(|known| known.peer);
@@ -164,6 +174,7 @@ impl Negotiation {
         let is_new = !connection.is_open;
         if is_new {
             connection.is_open = true;
+            connection.controlling = !ice_lite;
             let transport = Transport {
                 local: connection.local.clone(),
                 remote: None,

@@ -6,7 +6,6 @@
 //! notice comes back later as [`PeerEvent`]s through `Core::peer_event`.
 
 mod connection;
-mod describe;
 mod engine;
 mod local;
 mod remote;
@@ -16,13 +15,17 @@ mod shards;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use engine::{Negotiation, Random};
 pub use settings::NegotiationSettings;
 pub use shards::{MAX_BACKLOG, RingShards, Shards};
+pub use view::ConnectionView;
 
 use bifrons_core::api::{ApiError, JsepRequest};
-use bifrons_core::media::{DownReason, Fact, MediaKind, Mindex, PeerId, Plan, ShardEvent};
+use bifrons_core::media::{
+    DownReason, Fact, MediaKind, Mindex, PeerId, Plan, QueryTicket, ShardEvent, Tuning,
+};
 use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
 use serde_json::Value;
 use std::time::Instant;
@@ -102,6 +105,16 @@ pub trait Negotiator {
     /// Hands a plugin's plan to the shards.
     fn plan(&mut self, plan: Plan);
 
+    /// Changes settings of all shards.
+    fn tune(&mut self, tuning: Tuning) {
+        let _ = tuning;
+    }
+
+    /// PeerConnections on each shard.
+    fn load(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
     /// Takes what a shard says. What it means for handles is then at [`Negotiator::poll_event`].
     fn shard_event(&mut self, event: ShardEvent) {
         let _ = event;
@@ -117,7 +130,17 @@ pub trait Negotiator {
         false
     }
 
-    /// What `handle_info` of the Admin API shows of the PeerConnection: an object. Asks the shard
-    /// for statistics on the way; those shown are of the time before.
-    fn describe(&mut self, handle: HandleKey) -> Value;
+    /// Asks the shard for a PeerConnection's statistics; `None` if no shard knows of it. The answer
+    /// comes as [`ShardEvent::Statistics`] with this ticket; questions about one PeerConnection have
+    /// the same ticket.
+    fn ask_statistics(&mut self, handle: HandleKey) -> Option<QueryTicket> {
+        let _ = handle;
+        None
+    }
+
+    /// What control knows of a PeerConnection.
+    fn view(&self, handle: HandleKey) -> Option<ConnectionView<'_>> {
+        let _ = handle;
+        None
+    }
 }

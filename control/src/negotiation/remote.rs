@@ -9,6 +9,7 @@ use bifrons_core::plugin::{HandleKey, Jsep, JsepKind, SimulcastLine, SvcLine};
 use bifrons_core::sdp::{
     ReadOptions, Remote, Sdp, SdpError, SdpType, Setup, anonymise, read_remote, simulcast_offers,
 };
+use std::time::Instant;
 
 impl Negotiation {
     /// As [`super::Negotiator::apply_remote`].
@@ -16,11 +17,12 @@ impl Negotiation {
         &mut self,
         handle: HandleKey,
         jsep: &JsepRequest,
+        now: Instant,
     ) -> Result<Jsep, ApiError> {
         let update = self.connections.get(&handle).is_some_and(Connection::is_established);
         let sdp = Sdp::parse(&jsep.sdp).map_err(|error| refusal(&error, update))?;
         let plain = match jsep.kind {
-            JsepKind::Offer => self.take_offer(handle, &sdp, jsep)?,
+            JsepKind::Offer => self.take_offer(handle, &sdp, jsep, now)?,
             JsepKind::Answer => self.take_answer(handle, &sdp, jsep)?,
         };
         let e2ee = self.connections.get(&handle).is_some_and(|connection| connection.e2ee);
@@ -45,6 +47,7 @@ impl Negotiation {
         handle: HandleKey,
         sdp: &Sdp,
         jsep: &JsepRequest,
+        now: Instant,
     ) -> Result<Sdp, ApiError> {
         let known = self.connections.get(&handle);
         let update = known.is_some_and(Connection::is_established);
@@ -57,9 +60,10 @@ impl Negotiation {
             .filter(|(_, former)| **former != transport.credentials)
             .map(|(peer, _)| peer);
         let restart = restart.map(|peer| self.credentials(peer));
-        let connection = self.connection(handle)?;
+        let connection = self.connection(handle, now)?;
         let all_candidates = !jsep.trickle || transport.end_of_candidates;
         connection.note(sdp, jsep);
+        transport.candidates.iter().for_each(|candidate| connection.show(candidate));
         let offer = RemoteOffer { sdp: sdp.clone(), transport, all_candidates, restart };
         connection.round = Round::RemoteOffer(Box::new(offer));
         Ok(anonymise(sdp))
@@ -88,6 +92,7 @@ impl Negotiation {
         let former = connection.remote.clone();
         let transport = agreed.remote.clone();
         connection.note(sdp, jsep);
+        transport.candidates.iter().for_each(|candidate| connection.show(candidate));
         let new_remote = former.as_ref() != Some(&transport.credentials);
         if let Some(ours) = &restart {
             connection.local = ours.clone();
@@ -123,6 +128,7 @@ impl Connection {
     fn note(&mut self, sdp: &Sdp, jsep: &JsepRequest) {
         self.e2ee |= jsep.e2ee == Some(true);
         self.rid_order = jsep.rid_order;
+        self.trickles = jsep.trickle;
         self.remote_sdp = Some(sdp.to_string());
     }
 }

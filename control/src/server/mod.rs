@@ -7,16 +7,17 @@
 
 mod doors;
 mod errands;
-mod log;
 mod network;
 mod process;
 mod run;
-mod stun;
 
+use crate::admin::{Admin, AdminSettings};
 use crate::auth::Authority;
 use crate::dispatch::{Core, CoreSettings, Parts, ServerFacts};
+use crate::log;
 use crate::negotiation::{Negotiation, Random, RingShards};
 use crate::transport::{Front, moment};
+use bifrons_core::config::settings::RotateSignal;
 use bifrons_core::config::{CommandLine, Configuration, Settings};
 use bifrons_core::plugin::Plugin;
 use bifrons_datapath::start::Datapath;
@@ -28,6 +29,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::signal::unix::SignalKind;
 
 /// Why a start ended: a sentence for the operator.
 type Refusal = String;
@@ -115,6 +117,7 @@ async fn assemble_and_run(configuration: &mut Configuration) -> Result<(), Refus
     let front = Front::new(core);
     front.set_hub(crate::event::open(configuration));
     front.set_errand_runner(Rc::new(errands::Errands::new(configuration).runner()));
+    Admin::new(admin_settings(&configuration.settings)).attend(&front);
     doors::open(&front, configuration)?;
     tracing::info!("up and running");
     run::until_told_to_stop(&front, &datapath).await
@@ -201,10 +204,25 @@ fn core_settings(settings: &Settings) -> CoreSettings {
         reclaim_timeout: seconds(general.reclaim_session_timeout_s),
         candidates_timeout: seconds(general.candidates_timeout_s),
         no_media_timer_s: settings.media.no_media_timer_s,
+        slow_link_losses: settings.media.slowlink_threshold,
         opaque_id_in_api: general.opaqueid_in_api,
         events_enabled: settings.events.broadcast,
         stats_period: seconds(settings.events.stats_period_s),
         combine_media_stats: settings.events.combine_media_stats,
+    }
+}
+
+fn admin_settings(settings: &Settings) -> AdminSettings {
+    let general = &settings.general;
+    AdminSettings {
+        secret: general.admin_secret.clone(),
+        log_rotate_signal: match general.log_rotate_sig {
+            RotateSignal::None => 0,
+            RotateSignal::Usr1 => SignalKind::user_defined1().as_raw_value(),
+            RotateSignal::Hup => SignalKind::hangup().as_raw_value(),
+        },
+        locking_debug: general.debug_locks,
+        protected_folders: general.protected_folders.clone(),
     }
 }
 

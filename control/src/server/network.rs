@@ -1,7 +1,8 @@
 //! The host's addresses, and the datapath on top of them.
 
-use super::{Refusal, stun};
+use super::Refusal;
 use crate::negotiation::NegotiationSettings;
+use crate::stun;
 use bifrons_core::config::Settings;
 use bifrons_core::config::settings::Engine;
 use bifrons_core::ice::{InterfaceAddress, LocalPlan, LocalRules, PrefixList};

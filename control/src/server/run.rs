@@ -1,7 +1,8 @@
 //! The control loop: shards' events in, time, signals; and the orderly end.
 
-use super::{Refusal, log};
+use super::Refusal;
 use crate::dispatch::Core;
+use crate::log;
 use crate::transport::Front;
 use bifrons_core::media::{ShardCommand, ShardEvent};
 use bifrons_datapath::queue::Doorbell;

@@ -26,6 +26,16 @@ pub struct EarlyCandidates {
 }
 
 impl EarlyCandidates {
+    /// How many requests wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Keeps a request. Older ones give way where there is no room; how many did (or 1, when the
     /// request alone is too large) is returned.
     pub fn push(&mut self, now: Instant, trickle: Trickle) -> u64 {

@@ -22,12 +22,14 @@ use crate::dispatch::TransportId;
 use crate::dispatch::{ConnectionId, Core, Errand, ModuleKind, Moment, Origin, Outgoing, Owner};
 use crate::event::{Event, EventKind, Hub};
 use bifrons_core::api::{ApiError, ErrorCode, Style, reply};
-use bifrons_core::plugin::About;
+use bifrons_core::media::{PeerStatistics, QueryTicket};
+use bifrons_core::plugin::{About, HandleKey};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
-use std::time::{Instant, SystemTime};
-use tokio::sync::Notify;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::{Notify, oneshot};
 
 /// Largest request taken, in bytes, on any transport: room for an SDP of a thousand lines.
 pub const MAX_REQUEST: usize = 1 << 20;
@@ -60,6 +62,9 @@ pub type AdminApi = dyn Fn(&Rc<Front>, Origin, Value);
 /// Does what a plugin wants done outside of the control thread's own time.
 pub type ErrandRunner = dyn Fn(&Rc<Front>, Errand);
 
+/// Where the answer to a question for statistics goes.
+type Asking = oneshot::Sender<Option<PeerStatistics>>;
+
 /// The dispatcher behind all transports.
 pub struct Front {
     core: RefCell<Core>,
@@ -67,6 +72,10 @@ pub struct Front {
     admin: RefCell<Option<Rc<AdminApi>>>,
     errands: RefCell<Option<Rc<ErrandRunner>>>,
     hub: RefCell<Option<Rc<Hub>>>,
+    /// Who waits for a shard's statistics.
+    questions: RefCell<HashMap<QueryTicket, Vec<Asking>>>,
+    /// Transports that event handlers are to hear nothing of.
+    quiet: RefCell<HashSet<&'static str>>,
     connections: Cell<u64>,
     scheduled: Cell<Instant>,
     sooner: Notify,
@@ -89,6 +98,8 @@ impl Front {
             admin: RefCell::new(None),
             errands: RefCell::new(None),
             hub: RefCell::new(None),
+            questions: RefCell::default(),
+            quiet: RefCell::default(),
             connections: Cell::new(0),
             scheduled,
             sooner: Notify::new(),
@@ -112,6 +123,16 @@ impl Front {
     /// The transports, in the order they were added.
     pub fn transports(&self) -> Vec<Rc<dyn Transport>> {
         self.transports.borrow().clone()
+    }
+
+    /// Whether event handlers hear of a transport's own doings (`query_transport`, `configure`).
+    pub fn set_transport_events(&self, package: &'static str, on: bool) {
+        let mut quiet = self.quiet.borrow_mut();
+        if on {
+            quiet.remove(package);
+        } else {
+            quiet.insert(package);
+        }
     }
 
     /// Who answers the Admin API.
@@ -146,7 +167,8 @@ impl Front {
     /// names the connection or request, as in the session's `created`.
     pub fn transport_event(&self, package: &str, id: &str, data: Value) {
         let hub = self.hub.borrow();
-        let Some(hub) = hub.as_ref().filter(|_| self.events_enabled()) else { return };
+        let loud = self.events_enabled() && !self.quiet.borrow().contains(package);
+        let Some(hub) = hub.as_ref().filter(|_| loud) else { return };
         hub.publish(Event {
             kind: EventKind::Transport,
             subtype: 0,
@@ -214,6 +236,7 @@ impl Front {
             if let Some(hub) = self.hub.borrow().as_ref() {
                 events.into_iter().for_each(|event| hub.publish(event));
             }
+            self.hand_on_statistics();
             if outgoing.is_empty() && errands.is_empty() {
                 return;
             }
@@ -226,6 +249,41 @@ impl Front {
                     Some(runner) => runner(self, errand),
                     None => tracing::warn!(?errand, "nobody runs errands"),
                 }
+            }
+        }
+    }
+
+    /// Asks a PeerConnection's shard how it does, and waits for the answer: `None` if there is no
+    /// PeerConnection, or no answer within `limit`. However many ask at once, the shard answers
+    /// each question once.
+    pub async fn peer_statistics(
+        self: &Rc<Self>,
+        handle: HandleKey,
+        limit: Duration,
+    ) -> Option<PeerStatistics> {
+        let ticket = self.with(|core, _| core.ask_statistics(handle))?;
+        let (sender, receiver) = oneshot::channel();
+        self.questions.borrow_mut().entry(ticket).or_default().push(sender);
+        let answer = tokio::time::timeout(limit, receiver).await;
+        if answer.is_err() {
+            let mut questions = self.questions.borrow_mut();
+            if let Some(waiting) = questions.get_mut(&ticket) {
+                waiting.retain(|sender| !sender.is_closed());
+                if waiting.is_empty() {
+                    questions.remove(&ticket);
+                }
+            }
+        }
+        answer.ok()?.ok().flatten()
+    }
+
+    fn hand_on_statistics(&self) {
+        let answers = self.core.borrow_mut().take_statistics();
+        for (ticket, statistics) in answers {
+            let waiting = self.questions.borrow_mut().remove(&ticket);
+            for sender in waiting.into_iter().flatten() {
+                // One that gave up is no loss.
+                let _ = sender.send(statistics.as_deref().cloned());
             }
         }
     }

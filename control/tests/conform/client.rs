@@ -89,11 +89,6 @@ impl Ws {
         assert_eq!(self.kept, [] as [Value; 0]);
     }
 
-    /// A round to the server and back; events that come meanwhile are kept.
-    pub(crate) async fn round(&mut self) {
-        assert_eq!(self.ask(json!({"janus": "ping"})).await["janus"], "pong");
-    }
-
     /// Sends a request and waits for its reply; events that come before are kept. A missing
     /// transaction is made up.
     pub(crate) async fn ask(&mut self, mut request: Value) -> Value {

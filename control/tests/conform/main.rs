@@ -11,6 +11,7 @@
 //! real time. There a [`call`] has a PeerConnection of another implementation (str0m) at its far
 //! end, and a [`session`] one whose packets the test writes byte by byte ([`wire`]).
 
+mod admin;
 mod call;
 mod client;
 mod core_api;

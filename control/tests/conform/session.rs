@@ -4,6 +4,7 @@ use crate::call::{PATIENCE, jsep};
 use crate::client::Ws;
 use crate::target::Target;
 use crate::wire::Wire;
+use bifrons_core::media::PeerStatistics;
 use bifrons_core::rtp::Packet;
 use bifrons_core::srtp::SrtpProfile;
 use serde_json::{Value, json};
@@ -139,26 +140,21 @@ impl Session {
         self.event_where("ok", move |event| event["transaction"] == transaction).await;
     }
 
-    /// Asks the negotiation what it says of the peer, until it is as wanted: the first question
-    /// makes it ask the shard.
-    pub(crate) async fn described<R>(
-        &mut self,
+    /// Asks the shard how the peer does, until it is as wanted.
+    pub(crate) async fn measured<R>(
+        &self,
         target: &Target,
-        wanted: impl Fn(&Value) -> Option<R>,
+        wanted: impl Fn(&PeerStatistics) -> Option<R>,
     ) -> R {
         let at = self.at;
+        let key = target.front().with(|core, _| core.handle_key(at.0, at.1)).expect("a handle");
         for _ in 0..200 {
-            let description = target.front().with(|core, _| {
-                let key = core.handle_key(at.0, at.1).expect("a handle");
-                core.describe_peer(key)
-            });
-            if let Some(found) = wanted(&description) {
+            let measured = target.front().peer_statistics(key, PATIENCE).await.expect("an answer");
+            if let Some(found) = wanted(&measured) {
                 return found;
             }
-            // A round over the API gives the shard time.
-            self.ws.round().await;
         }
-        panic!("never described as wanted");
+        panic!("never measured as wanted");
     }
 }
 

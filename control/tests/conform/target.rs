@@ -1,8 +1,10 @@
 //! The server under test.
 
+use crate::admin;
 use crate::client::{Http, Ws};
 use crate::media::{Media, Shards as MediaShards};
 use crate::mute;
+use bifrons_control::admin::{Admin, AdminSettings};
 use bifrons_control::auth::Authority;
 use bifrons_control::dispatch::{Core, CoreSettings, Parts, ServerFacts};
 use bifrons_control::negotiation::{Negotiation, NegotiationSettings, Negotiator, Shards};
@@ -10,7 +12,6 @@ use bifrons_control::transport::{Bind, Front, Tls, http, moment, websocket};
 use bifrons_core::ice::{InterfaceAddress, LocalPlan, LocalRules};
 use bifrons_core::media::ShardCommand;
 use bifrons_core::plugin::Plugin;
-use serde_json::json;
 use std::cell::RefCell;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -29,6 +30,7 @@ pub(crate) struct Setup {
     pub(crate) http: http::Settings,
     pub(crate) gate: bifrons_control::transport::Gate,
     pub(crate) admin: bool,
+    pub(crate) admin_settings: AdminSettings,
     pub(crate) full_trickle: bool,
     pub(crate) tls: Option<Tls>,
     pub(crate) plugins: Vec<Box<dyn Plugin>>,
@@ -43,6 +45,7 @@ pub(crate) struct Target {
     base: String,
     pub(crate) admin_ws: String,
     pub(crate) admin_http: String,
+    pub(crate) admin_base: String,
     /// Ours only.
     pub(crate) front: Option<Rc<Front>>,
     /// Ours only.
@@ -73,12 +76,21 @@ impl Target {
             ws,
             http: http.to_owned(),
             base: format!("/{base}"),
-            admin_ws: String::new(),
-            admin_http: String::new(),
+            admin_ws: variable("BIFRONS_CONFORM_ADMIN_WS").unwrap_or_default(),
+            admin_http: variable("BIFRONS_CONFORM_ADMIN_HTTP").unwrap_or_default(),
+            admin_base: "/admin".to_owned(),
             front: None,
             commands: Commands::default(),
             _shards: None,
         })
+    }
+
+    /// A server with an Admin API that asks for [`admin::SECRET`].
+    pub(crate) async fn with_admin() -> Self {
+        match Self::foreign() {
+            Some(target) => target,
+            None => Self::ours(admin::setup()).await,
+        }
     }
 
     /// A server that carries media.
@@ -109,6 +121,7 @@ impl Target {
                 base: "/janus".to_owned(),
                 admin_ws,
                 admin_http,
+                admin_base: "/admin".to_owned(),
                 front: None,
                 commands: Commands::default(),
                 _shards: None,
@@ -160,10 +173,7 @@ impl Target {
             setup.http.doors.push(http::Door { bind, gate, admin, tls, base_path });
         }
         if setup.admin {
-            front.set_admin(Rc::new(|front, origin, request| {
-                let transaction = &request["transaction"];
-                front.answer_admin(origin, json!({"janus": "admin", "transaction": transaction}));
-            }));
+            Admin::new(setup.admin_settings).attend(&front);
         }
         let (_, ws) = websocket::WebSockets::start(&front, setup.websocket).expect("binds");
         let (_, http) = http::Http::start(&front, setup.http).expect("binds");
@@ -178,6 +188,7 @@ impl Target {
             base: "/janus".to_owned(),
             admin_ws: at(&ws, 1),
             admin_http: at(&http, 1),
+            admin_base: "/admin".to_owned(),
             front: Some(front),
             commands,
             _shards: shards,

@@ -4,6 +4,7 @@ use crate::call::{Call, both};
 use crate::session::{Offered, Session, audio, frame, payload, rtp, video};
 use crate::target::{Target, run};
 use crate::wire::{Came, value_of};
+use bifrons_core::media::PeerStatistics;
 use bifrons_core::rtcp::{Compound, Rtcp};
 use bifrons_core::rtp::{Packet, Ssrc};
 use bifrons_core::srtp::SrtpProfile;
@@ -70,15 +71,15 @@ fn webrtc_49_once_learned_the_mid_is_not_needed() {
 fn webrtc_42_too_large_a_packet_is_dropped_and_counted() {
     run(async {
         let target = Target::with_media().await;
-        let mut session = Session::start(&target, &[audio("a=ssrc:1 cname:x\r\n")]).await;
+        let session = Session::start(&target, &[audio("a=ssrc:1 cname:x\r\n")]).await;
         // The tag makes it 1501 bytes.
         session.wire.send_rtp(&rtp(111, 1, 1, None, &[0; 1501 - 12 - 16]), 1);
         session.wire.send_rtp(&rtp(111, 2, 1, None, b"small"), 2);
         let two = |came: &Came| came.rtp.first().cloned();
         let (_, packet) = session.wire.until_came("the small one", two).await;
         assert_eq!(payload(&packet), b"small");
-        let refused = |of: &Value| of["stats"]["unopened"].as_u64().filter(|count| *count > 0);
-        assert_eq!(session.described(&target, refused).await, 1);
+        let refused = |of: &PeerStatistics| Some(of.unopened).filter(|count| *count > 0);
+        assert_eq!(session.measured(&target, refused).await, 1);
     });
 }
 
@@ -171,11 +172,11 @@ fn webrtc_28_and_52_ssrc_simulcast_has_three_layers() {
         asked.sort_unstable();
         asked.dedup();
         assert_eq!(asked, [11, 12, 13]);
-        let layers = |of: &Value| {
-            let layers = of["stats"]["lines"][0]["in"].as_array()?;
-            Some(layers.iter().filter_map(|layer| layer["ssrc"].as_u64()).collect::<Vec<_>>())
+        let layers = |of: &PeerStatistics| {
+            let layers = &of.lines.first()?.received;
+            Some(layers.iter().map(|layer| layer.ssrc).collect::<Vec<_>>())
         };
-        assert_eq!(session.described(&target, layers).await, [11, 12, 13]);
+        assert_eq!(session.measured(&target, layers).await, [11, 12, 13]);
     });
 }
 

@@ -13,6 +13,17 @@ use crate::srtp::SrtpProfile;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QueryTicket(pub u64);
 
+/// Settings of all shards that an operator may change while they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Least time that sent packets are kept for retransmission, in ms, at most 1000.
+    pub min_nack_queue_ms: u32,
+    /// Silence after which a line counts as not receiving, in s; 0 = off.
+    pub no_media_timer_s: u32,
+    /// Losses in a second that make a slow link; 0 = off.
+    pub slow_link_losses: u32,
+}
+
 /// Control to shard.
 #[derive(Clone, Debug)]
 pub enum ShardCommand {
@@ -60,6 +71,8 @@ pub enum ShardCommand {
         /// Which peer.
         peer: PeerId,
     },
+    /// Changes settings for all peers, those that are up included.
+    Tune(Tuning),
     /// Asks for the shard's counters.
     Count,
     /// Ends every peer with a close alert, then the shard.

@@ -17,6 +17,8 @@ pub use id::{LineId, Mindex, PeerId, SinkId, SourceId};
 pub use line::{
     LayerSsrc, Line, MediaKind, Payload, PeerSetup, PeerUpdate, Receive, Send, Transport,
 };
-pub use message::{QueryTicket, ShardCommand, ShardEvent};
+pub use message::{QueryTicket, ShardCommand, ShardEvent, Tuning};
 pub use plan::{Delay, LayerTarget, Plan, Route, RtcpRule, Selection, SourcePolicy, SwitchRule};
-pub use statistics::{LayerStatistics, LineStatistics, PeerStatistics, ShardCounters};
+pub use statistics::{
+    Flow, LayerStatistics, LineStatistics, PeerStatistics, ShardCounters, WayStatistics,
+};

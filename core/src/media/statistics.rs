@@ -1,6 +1,9 @@
 //! Measures: whole, absolute snapshots; the latest one wins.
 
 use super::{MediaKind, Mindex};
+use crate::ice::{IceState, SelectedPair};
+use crate::rtcp::Quality;
+use std::time::Instant;
 
 /// One direction of one stream (one simulcast layer, where there are several).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -11,6 +14,8 @@ pub struct LayerStatistics {
     pub packets: u64,
     /// RTP bytes, headers included.
     pub bytes: u64,
+    /// Bytes of the last full second between two reports.
+    pub bytes_last_second: u64,
     /// Lost packets: receiving, by our count; sending, by the peer's reports.
     pub lost: i64,
     /// Interarrival jitter in ms.
@@ -24,6 +29,10 @@ pub struct LayerStatistics {
     pub keyframe_requests: u64,
     /// Packets thrown away: replayed, unreadable, too large, or shed.
     pub dropped: u64,
+    /// Quality of the link, as if nothing were repaired by retransmission (webrtc-behaviour §7.2).
+    pub link: Quality,
+    /// Quality of the media after repair.
+    pub media: Quality,
 }
 
 /// One m-line.
@@ -48,8 +57,52 @@ pub struct PeerStatistics {
     pub profile: Option<&'static str>,
     /// Datagrams that could not be opened: not yet keyed, replayed or forged.
     pub unopened: u64,
+    /// The way to the peer.
+    pub way: WayStatistics,
+    /// How long sent packets are kept for retransmission, in ms.
+    pub nack_queue_ms: u32,
     /// Its lines.
     pub lines: Vec<LineStatistics>,
+}
+
+/// Packets and bytes in one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Datagrams.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Flow {
+    /// Counts one datagram of `len` bytes.
+    pub fn count(&mut self, len: usize) {
+        self.packets += 1;
+        self.bytes += len as u64;
+    }
+}
+
+/// How a peer is reached: ICE and DTLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct WayStatistics {
+    /// Where connectivity stands.
+    pub ice: IceState,
+    /// The pair media take.
+    pub selected: Option<SelectedPair>,
+    /// When a pair worked for the first time.
+    pub connected: Option<Instant>,
+    /// When connectivity failed last; `None` while it holds.
+    pub failed: Option<Instant>,
+    /// When the handshake began.
+    pub handshake_began: Option<Instant>,
+    /// When it was done.
+    pub handshake_done: Option<Instant>,
+    /// Flights of the handshake that we sent again.
+    pub handshake_repeats: u32,
+    /// DTLS records received, of the handshake and after.
+    pub dtls_received: Flow,
+    /// DTLS records sent.
+    pub dtls_sent: Flow,
 }
 
 /// A shard's own counters.

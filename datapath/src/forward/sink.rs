@@ -2,10 +2,11 @@
 
 use super::source::SourceKey;
 use crate::layers::{Flow, LayerChoice, Verdict};
+use crate::report::LastSecond;
 use crate::retransmit::{History, Meta};
 use bifrons_core::codec::{Vp8Continuity, Vp8Ids};
 use bifrons_core::media::{self, Line, MediaKind, Payload, Route, SwitchRule};
-use bifrons_core::rtcp::SenderStats;
+use bifrons_core::rtcp::{OutQuality, SenderStats};
 use bifrons_core::rtp::{Continuity, Extension, HeaderWriter, Mid, Seq, SeqUnwrapper, Ssrc};
 use bifrons_core::srtp::ReplayWindow;
 
@@ -62,6 +63,10 @@ pub struct Sink {
     pub stats: SenderStats,
     /// What else is counted.
     pub counts: SentCounts,
+    /// How much left in the last second.
+    pub second: LastSecond,
+    /// How well it arrives.
+    pub quality: OutQuality,
 }
 
 /// The numbers a packet leaves with. They are given when it is routed, not when it departs:
@@ -118,6 +123,8 @@ impl Sink {
             history: History::default(),
             stats: SenderStats::new(clock_hz),
             counts: SentCounts::default(),
+            second: LastSecond::default(),
+            quality: OutQuality::default(),
         })
     }
 

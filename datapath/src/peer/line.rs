@@ -3,9 +3,10 @@
 use super::Seen;
 use crate::forward::{Sink, SourceKey};
 use crate::layers::Structure;
+use crate::report::LastSecond;
 use crate::retransmit::Meta;
 use bifrons_core::media::{Line, MediaKind, Mindex, Payload, Receive};
-use bifrons_core::rtcp::{NackTracker, NtpTime, ReceiverStats};
+use bifrons_core::rtcp::{InQuality, NackTracker, NtpTime, ReceiverStats};
 use bifrons_core::rtp::{ExtensionIds, Mid, Rid, Ssrc};
 
 /// Simulcast layers of one line.
@@ -169,6 +170,10 @@ pub struct Layer {
     pub dropped: u64,
     /// The count of losses at the last report, for slow links.
     pub lost_before: i64,
+    /// How much came in the last second.
+    pub second: LastSecond,
+    /// How well it came.
+    pub quality: InQuality,
     /// What its sender stated about its layers (AV1).
     pub structure: Structure,
     /// Its last sender report: wall time and timestamp of one instant.
@@ -197,6 +202,8 @@ impl Layer {
             keyframe_requests: 0,
             dropped: 0,
             lost_before: 0,
+            second: LastSecond::default(),
+            quality: InQuality::default(),
             clock_hz,
             structure: None,
             clock: None,
@@ -214,6 +221,7 @@ impl Layer {
             self.nacks = None;
             self.stats = ReceiverStats::new(self.clock_hz);
             self.lost_before = 0;
+            self.quality = InQuality::default();
         }
         if !self.seen.is_new(meta.seq) {
             self.dropped += 1;

@@ -21,7 +21,7 @@ use crate::departure::Departing;
 use crate::report::Reports;
 use bifrons_core::dtls::{Fingerprint, Role};
 use bifrons_core::ice::{FailureTimer, IceAgent, SignallingProgress};
-use bifrons_core::media::{Mindex, PeerId};
+use bifrons_core::media::{Mindex, PeerId, WayStatistics};
 use std::net::SocketAddr;
 
 /// References one peer may have waiting: 40 ms of a very fast stream. Past it the oldest video is
@@ -46,6 +46,8 @@ pub struct Peer {
     pub role: Option<Role>,
     /// What its certificate must hash to, once known.
     pub fingerprint: Option<Fingerprint>,
+    /// What an operator may want to know of the way to it; its ICE state is the agent's to tell.
+    pub way: WayStatistics,
     /// Whether the handshake lane was told to begin.
     pub handshake: bool,
     /// SRTP both ways, once agreed.

@@ -9,8 +9,9 @@ use bifrons_core::ice::{
 };
 use bifrons_core::media::{
     Fact, Line, MediaKind, Mindex, PeerId, PeerSetup, PeerUpdate, ShardCommand, ShardEvent,
-    SourceId, Transport,
+    SourceId, Transport, Tuning, WayStatistics,
 };
+use std::time::Duration;
 
 impl Shard {
     /// Carries out one command. About a peer that is gone: nothing happens.
@@ -37,6 +38,7 @@ impl Shard {
                 let statistics = self.statistics(peer).map(Box::new);
                 self.tell(ShardEvent::Statistics { ticket, statistics });
             }
+            ShardCommand::Tune(tuning) => self.tune(tuning),
             ShardCommand::Count => {
                 let counters = self.counters();
                 self.tell(ShardEvent::Counters { shard: self.config.id, counters });
@@ -48,6 +50,13 @@ impl Shard {
                 }
             }
         }
+    }
+
+    /// Peers that are up follow with their next report or round trip.
+    fn tune(&mut self, tuning: Tuning) {
+        self.config.min_nack_queue = Duration::from_millis(tuning.min_nack_queue_ms.into());
+        self.config.no_media = Duration::from_secs(tuning.no_media_timer_s.into());
+        self.config.slow_link_losses = tuning.slow_link_losses;
     }
 
     fn open(&mut self, setup: PeerSetup) {
@@ -72,6 +81,7 @@ impl Shard {
             addresses: Vec::new(),
             role: transport.dtls_role,
             fingerprint: transport.fingerprint,
+            way: WayStatistics::default(),
             handshake: false,
             keys: None,
             lines: Vec::new(),

@@ -65,13 +65,17 @@ impl Shard {
             IceEvent::SelectedPair(selected) => {
                 let Some(socket) = self.socket_of(selected.pair.local) else { return };
                 if let Some(peer) = self.peers.at_mut(slot) {
+                    peer.way.selected = Some(selected);
                     peer.path = Some(Path::Udp { socket, remote: selected.pair.remote });
                 }
                 self.start_handshake(slot);
             }
             IceEvent::Checking => {}
             IceEvent::Connected => {
+                let now = self.now.instant;
                 if let Some(peer) = self.peers.at_mut(slot) {
+                    peer.way.connected.get_or_insert(now);
+                    peer.way.failed = None;
                     peer.failure.connected();
                 }
             }
@@ -81,6 +85,7 @@ impl Shard {
 
     fn ice_failed(&mut self, slot: u32) {
         let Some(peer) = self.peers.at_mut(slot) else { return };
+        peer.way.failed = Some(self.now.instant);
         let action = peer.failure.failed(self.now.instant);
         self.act_on_failure(slot, action);
     }
@@ -114,15 +119,17 @@ impl Shard {
         let Some(peer) = self.peers.at_mut(slot) else { return };
         let (Some(_), Some(role), false) = (peer.path, peer.role, peer.handshake) else { return };
         peer.handshake = true;
+        peer.way.handshake_began = Some(self.now.instant);
         let (id, fingerprint) = (peer.id, peer.fingerprint);
         self.to_lane.push_back(ToLane::Start { peer: id, role, fingerprint });
     }
 
     pub(super) fn receive_dtls(&mut self, slot: u32, bytes: &[u8]) {
-        let Some(peer) = self.peers.at(slot) else { return };
+        let Some(peer) = self.peers.at_mut(slot) else { return };
         if !peer.handshake {
             return;
         }
+        peer.way.dtls_received.count(bytes.len());
         let mut datagram = self.datagrams.pop().unwrap_or_else(Datagram::boxed);
         if datagram.fill(bytes) && self.to_lane.len() < LANE_BACKLOG {
             self.to_lane.push_back(ToLane::Record { peer: peer.id, datagram });
@@ -137,14 +144,18 @@ impl Shard {
     pub fn from_lane(&mut self, message: FromLane) {
         match message {
             FromLane::Record { peer, datagram } => {
-                if let Some(Path::Udp { socket, remote }) =
-                    self.peers.get(peer).and_then(|peer| peer.path)
-                {
+                let known = self.peers.get_mut(peer).and_then(|peer| Some((peer.path?, peer)));
+                if let Some((Path::Udp { socket, remote }, peer)) = known {
+                    peer.way.dtls_sent.count(datagram.bytes().len());
                     self.outbox.push(socket, remote, datagram.bytes());
                 }
                 self.reuse(datagram);
             }
-            FromLane::Connected { peer, role, connected, .. } => {
+            FromLane::Connected { peer, role, connected, retransmissions } => {
+                if let Some(peer) = self.peers.get_mut(peer) {
+                    peer.way.handshake_repeats = retransmissions;
+                    peer.way.handshake_done = Some(self.now.instant);
+                }
                 self.handshake_done(peer, connected.srtp, role);
             }
             // No data line is negotiated yet, so nobody waits for SCTP packets.

@@ -6,6 +6,7 @@ use crate::peer::{Layer, Peer, PeerLine};
 use crate::report::REPORT_US;
 use bifrons_core::media::{
     Fact, LayerStatistics, LineStatistics, PeerId, PeerStatistics, ShardEvent, SourceId,
+    WayStatistics,
 };
 use bifrons_core::rtcp::{CompoundWriter, NACK_WINDOW, NtpTime};
 use bifrons_core::rtp::{Seq, Ssrc};
@@ -36,6 +37,9 @@ impl Shard {
             reports.due_us = Some(now_us + REPORT_US);
             self.send_reports(slot);
             self.watch_media(slot);
+            if let Some(peer) = self.peers.at_mut(slot) {
+                roll_second(peer);
+            }
         }
         if feedback {
             self.send_feedback(slot);
@@ -146,6 +150,8 @@ impl Shard {
             rtt_ms: peer.reports.rtt_us / 1000,
             profile: peer.keys.as_ref().map(|keys| keys.profile().name()),
             unopened: peer.unopened,
+            way: WayStatistics { ice: peer.agent.state(), ..peer.way },
+            nack_queue_ms: u32::try_from(peer.reports.keep_us / 1000).unwrap_or(u32::MAX),
             lines: peer.lines.iter().filter(|l| l.is_active()).map(line_statistics).collect(),
         })
     }
@@ -193,29 +199,49 @@ fn nack_layer(writer: &mut CompoundWriter<'_>, ours: Ssrc, layer: &mut Layer, no
     }
 }
 
+/// A second of a peer's streams is over.
+fn roll_second(peer: &mut Peer) {
+    for line in &mut peer.lines {
+        for layer in line.receive.iter_mut().flat_map(|receive| &mut receive.layers) {
+            let stats = &layer.stats;
+            layer.second.roll(stats.bytes());
+            layer.quality.update(stats.expected(), stats.packets(), stats.retransmitted());
+        }
+        if let Some(sink) = &mut line.sink {
+            sink.second.roll(sink.stats.bytes());
+        }
+    }
+}
+
 fn line_statistics(line: &PeerLine) -> LineStatistics {
     let received = line.receive.iter().flat_map(|receive| &receive.layers);
     let received = received.filter(|layer| layer.ssrc.is_some()).map(|layer| LayerStatistics {
         ssrc: layer.ssrc.map_or(0, |ssrc| ssrc.0),
         packets: layer.stats.packets(),
         bytes: layer.stats.bytes(),
+        bytes_last_second: layer.second.bytes(),
         lost: layer.stats.lost(),
         jitter_ms: layer.stats.jitter_ms(),
         nacks: layer.nacks.as_ref().map_or(0, |nacks| nacks.asked()),
         retransmissions: layer.stats.retransmitted(),
         keyframe_requests: layer.keyframe_requests,
         dropped: layer.dropped,
+        link: layer.quality.link,
+        media: layer.quality.media,
     });
     let sent = line.sink.as_ref().map(|sink| LayerStatistics {
         ssrc: sink.ssrc.0,
         packets: sink.stats.packets(),
         bytes: sink.stats.bytes(),
+        bytes_last_second: sink.second.bytes(),
         lost: i64::from(sink.stats.lost_by_remote()),
         jitter_ms: sink.stats.remote_jitter_ms(),
         nacks: sink.stats.nacks(),
         retransmissions: sink.counts.retransmissions,
         keyframe_requests: sink.counts.keyframe_requests,
         dropped: sink.counts.shed,
+        link: sink.quality.link,
+        media: sink.quality.media,
     });
     LineStatistics {
         mindex: line.mindex,

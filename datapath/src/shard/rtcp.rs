@@ -78,7 +78,7 @@ impl Shard {
 
     /// What the peer says about a stream of ours.
     fn report_block(&mut self, slot: u32, block: &ReportBlock) {
-        let ntp = NtpTime::from_unix_us(self.now.wall_us);
+        let (now_us, ntp) = (self.now.us, NtpTime::from_unix_us(self.now.wall_us));
         let least_us = self.config.min_nack_queue.as_micros() as u64;
         let threshold = self.config.slow_link_losses;
         let Some(peer) = self.peers.at_mut(slot) else { return };
@@ -86,6 +86,8 @@ impl Shard {
         let Some((mindex, sink)) = sink_of(peer, block.ssrc) else { return };
         let before = sink.stats.lost_by_remote();
         let rtt_us = sink.stats.reported(block, ntp);
+        let (sent, nacked) = (sink.stats.packets(), sink.stats.nacks());
+        sink.quality.update(sent, nacked, block.highest_seq, block.lost, now_us);
         let newly = u32::try_from(block.lost.saturating_sub(before)).unwrap_or(0);
         if let Some(rtt_us) = rtt_us {
             peer.reports.round_trip(u32::try_from(rtt_us).unwrap_or(u32::MAX), least_us);

@@ -249,8 +249,4 @@ impl Negotiator for FakeNegotiator {
     }
 
     fn plan(&mut self, _: Plan) {}
-
-    fn describe(&mut self, _: HandleKey) -> Value {
-        json!({})
-    }
 }

@@ -1,10 +1,10 @@
-//! Asking a STUN server, once at start, under which address the world sees this host
+//! Asking a STUN server under which address the world sees this host: once at start, and when an
+//! operator wants to know
 //! (webrtc-behaviour §1.3).
 //!
 //! The answer stands for our sockets as `nat_1_1_mapping` would: right for a one-to-one NAT, which
 //! keeps ports, and harmless behind any other, where full ICE still reaches clients from our side.
 
-use super::Refusal;
 use bifrons_core::config::settings::Nat;
 use bifrons_core::ice::stun::{Class, Message, TransactionId};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -19,9 +19,10 @@ const LIMIT: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// The host's public address, if a STUN server is configured and sees another one than `local`.
-pub(super) fn public_address(nat: &Nat, local: IpAddr) -> Result<Option<IpAddr>, Refusal> {
+pub(crate) fn public_address(nat: &Nat, local: IpAddr) -> Result<Option<IpAddr>, String> {
     let Some(host) = &nat.stun_server else { return Ok(None) };
-    let asked = resolve(host, nat.stun_port, local).and_then(|server| ask(server, local, LIMIT));
+    let asked = resolve(host, nat.stun_port, local)
+        .and_then(|server| ask(server, (local, 0).into(), LIMIT).map(|mapped| mapped.ip()));
     match asked {
         Ok(mapped) if mapped == local => Ok(None),
         Ok(mapped) => {
@@ -48,9 +49,14 @@ fn resolve(host: &str, port: u16, local: IpAddr) -> io::Result<SocketAddr> {
 /// Foreign datagrams passed over in one round of waiting.
 const STRAYS: usize = 16;
 
-/// Sends Binding requests from `local` until one is answered.
-fn ask(server: SocketAddr, local: IpAddr, limit: Duration) -> io::Result<IpAddr> {
-    let socket = UdpSocket::bind((local, 0))?;
+/// Sends Binding requests from `local` (port 0 = any) until one is answered; the address under which
+/// the server sees the socket.
+pub(crate) fn ask(
+    server: SocketAddr,
+    local: SocketAddr,
+    limit: Duration,
+) -> io::Result<SocketAddr> {
+    let socket = UdpSocket::bind(local)?;
     socket.connect(server)?;
     socket.set_read_timeout(Some(AGAIN.min(limit)))?;
     let mut id = [0; 12];
@@ -60,7 +66,7 @@ fn ask(server: SocketAddr, local: IpAddr, limit: Duration) -> io::Result<IpAddr>
     while begin.elapsed() < limit {
         socket.send(&request)?;
         if let Some(mapped) = listen(&socket, id, &mut buffer)? {
-            return Ok(mapped.ip().to_canonical());
+            return Ok(SocketAddr::new(mapped.ip().to_canonical(), mapped.port()));
         }
     }
     Err(io::Error::new(io::ErrorKind::TimedOut, "no answer within 5 s"))
@@ -134,7 +140,7 @@ mod tests {
             server.send_to(b"not STUN", from).unwrap();
             server.send_to(&answer(&buffer[..got]), from).unwrap();
         });
-        assert_eq!(ask(at, Ipv4Addr::LOCALHOST.into(), LIMIT).unwrap(), PUBLIC.ip());
+        assert_eq!(ask(at, (Ipv4Addr::LOCALHOST, 0).into(), LIMIT).unwrap(), PUBLIC);
         thread.join().unwrap();
     }
 
@@ -143,7 +149,7 @@ mod tests {
         let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let local = Ipv4Addr::LOCALHOST.into();
         let limit = Duration::from_millis(30);
-        let silent = ask(server.local_addr().unwrap(), local, limit).unwrap_err();
+        let silent = ask(server.local_addr().unwrap(), (local, 0).into(), limit).unwrap_err();
         assert_eq!(silent.kind(), io::ErrorKind::TimedOut);
         let nat = Nat { stun_server: Some("no such name".into()), ..Nat::default() };
         assert!(public_address(&nat, local).unwrap_err().contains("stun_server no such name"));
