@@ -127,19 +127,27 @@ fn hand_over(shard: &mut Shard, ports: &mut Ports) {
     flush(&mut shard.events, &mut ports.events);
     flush(&mut shard.to_lane, &mut ports.to_lane);
     let mut rung = false;
-    for (to, parcel) in shard.parcels.drain(..) {
-        if let Some(neighbour) = ports.neighbours.get_mut(usize::from(to)).and_then(Option::as_mut)
-        {
-            // Refusals are counted by the ring: a packet late for another shard is a lost one.
-            rung |= neighbour.packets_out.put(parcel).is_ok();
+    let mut parcels = std::mem::take(&mut shard.parcels);
+    for (to, parcel) in parcels.drain(..) {
+        let neighbour = ports.neighbours.get_mut(usize::from(to)).and_then(Option::as_mut);
+        // A packet late for another shard is a lost one.
+        match neighbour.map_or(Ok(()), |neighbour| neighbour.packets_out.put(parcel)) {
+            Ok(()) => rung = true,
+            Err(parcel) => shard.parcel_refused(parcel),
         }
     }
+    shard.parcels = parcels;
+    let mut lost = 0;
     for (to, feedback) in shard.feedback.drain(..) {
         if let Some(neighbour) = ports.neighbours.get_mut(usize::from(to)).and_then(Option::as_mut)
         {
-            rung |= neighbour.feedback_out.put(feedback).is_ok();
+            match neighbour.feedback_out.put(feedback) {
+                Ok(()) => rung = true,
+                Err(_) => lost += 1,
+            }
         }
     }
+    shard.feedback_refused(lost);
     if rung {
         for neighbour in ports.neighbours.iter().flatten() {
             neighbour.packets_out.ring();

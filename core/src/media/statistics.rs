@@ -118,8 +118,10 @@ pub struct ShardCounters {
     pub forwarded: u64,
     /// Datagrams from unknown addresses, or of no known protocol.
     pub stray: u64,
-    /// Packets that did not fit a queue or socket and were let go.
+    /// Packets that did not fit a queue, the ring to another shard or a socket and were let go.
     pub shed: u64,
+    /// Feedback for another shard that did not fit and was let go.
+    pub feedback_lost: u64,
     /// RTP that opened but belonged to no line.
     pub unmatched: u64,
     /// Events that had to wait because control's ring was full.
@@ -136,6 +138,7 @@ impl ShardCounters {
             forwarded: self.forwarded + other.forwarded,
             stray: self.stray + other.stray,
             shed: self.shed + other.shed,
+            feedback_lost: self.feedback_lost + other.feedback_lost,
             unmatched: self.unmatched + other.unmatched,
             events_waited: self.events_waited + other.events_waited,
         }

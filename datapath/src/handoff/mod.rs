@@ -2,8 +2,9 @@
 //! (design §3.4). Neither passes control.
 //!
 //! A packet crosses once per shard that has sinks for its source, as a value: the opened bytes and
-//! what is known about them. Packets may be dropped when the other shard is behind (counted);
-//! feedback is merged at its end and may be dropped too, since it repeats itself.
+//! what is known about them. Packets may be dropped when the other shard is behind, and feedback
+//! too, since it repeats itself or is merged at its end; the shard that could not get rid of them
+//! counts both.
 
 use crate::queue::{Doorbell, Rx, Tx, link};
 use crate::retransmit::{Meta, SLOT_BYTES};
@@ -11,7 +12,7 @@ use bifrons_core::media::SourceId;
 
 /// Packets that a ring between two shards holds: 12 ms of a 40 kpps stream, 0.8 MiB.
 pub const PACKETS: usize = 512;
-/// Feedback messages that a ring between two shards holds.
+/// Feedback messages that a ring between two shards holds, 0.15 MiB.
 pub const FEEDBACK: usize = 1024;
 
 /// One opened packet on its way to another shard.
@@ -27,11 +28,32 @@ pub struct Parcel {
     pub bytes: [u8; SLOT_BYTES],
 }
 
+/// Longest body of an RTCP part that crosses. What is passed on (picture loss indications of other
+/// kinds, APP) is a few words long.
+pub const RELAYED: usize = 120;
+
+/// One part of an RTCP compound on its way to the sender of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelayedPart {
+    /// Its packet type (RFC 3550 §6).
+    pub packet_type: u8,
+    /// Its count or format.
+    pub count: u8,
+    /// Whether its second word is a media SSRC (RFC 4585 §6.1); an APP has a name there.
+    pub about_media: bool,
+    /// Bytes of `body` that count.
+    pub len: u8,
+    /// What follows its first word.
+    pub body: [u8; RELAYED],
+}
+
 /// What the shard of a sink tells the shard of its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feedback {
     /// A sink needs a keyframe.
     Keyframe(SourceId),
+    /// A sink's peer said something that its route passes on to the source's sender.
+    Relay(SourceId, RelayedPart),
 }
 
 /// This shard's ends of the rings it shares with one other shard.

@@ -7,6 +7,7 @@
 mod clock;
 mod command;
 mod connect;
+mod neighbour;
 mod outbox;
 mod receive;
 mod relay;

@@ -3,14 +3,24 @@
 //!
 //! PLI and FIR go the merged way of keyframe requests, REMB is a fact for the plugin, and reports,
 //! NACK and transport-wide feedback never go on (plugin-api §3, `relay_rtcp`). Costs one compound
-//! out for one part in; only towards a peer of this shard.
+//! out for one part in. To a sender on another shard a part travels in the feedback ring, if it is
+//! no longer than [`RELAYED`]; what is longer is let go and counted.
 
 use super::Shard;
 use crate::forward::SourceKey;
+use crate::handoff::{Feedback, RELAYED, RelayedPart};
 use crate::peer::Peer;
-use bifrons_core::media::{RtcpRule, SourceId};
+use bifrons_core::media::{LineId, RtcpRule, SourceId};
 use bifrons_core::rtcp::{Raw, Rtcp, packet_type};
 use bifrons_core::rtp::{MAX_PACKET, Ssrc};
+
+/// What of a part stays as it is on the other leg.
+#[derive(Clone, Copy)]
+struct Shape {
+    packet_type: u8,
+    count: u8,
+    about_media: bool,
+}
 
 impl Shard {
     pub(super) fn relay_feedback(&mut self, slot: u32, part: Raw<'_>) {
@@ -24,29 +34,59 @@ impl Shard {
             _ => return,
         };
         let Some(key) = self.peers.at(slot).and_then(|peer| relayed(peer, about)) else { return };
-        let Some(SourceId::Line(to)) = self.sources.get(key).map(|source| source.id) else {
-            return;
-        };
-        if to.peer.shard != self.config.id || self.peers.get(to.peer).is_none() {
-            return;
+        let Some(source) = self.sources.get(key).map(|source| source.id) else { return };
+        let (packet_type, count) = (part.packet_type, part.count);
+        let shape = Shape { packet_type, count, about_media: about.is_some() };
+        if source.shard() != self.config.id {
+            return self.relay_far(source, shape, part.body());
         }
         let mut body = [0; MAX_PACKET];
         let Some(copy) = body.get_mut(..part.body().len()) else { return };
         copy.copy_from_slice(part.body());
+        let SourceId::Line(to) = source;
+        self.relay_here(to, shape, copy);
+    }
+
+    /// To the shard of the source's sender.
+    fn relay_far(&mut self, source: SourceId, shape: Shape, bytes: &[u8]) {
+        let mut body = [0; RELAYED];
+        let Some(copy) = body.get_mut(..bytes.len()) else {
+            self.counters.feedback_lost += 1;
+            return;
+        };
+        copy.copy_from_slice(bytes);
+        let Shape { packet_type, count, about_media } = shape;
+        let part = RelayedPart { packet_type, count, about_media, len: bytes.len() as u8, body };
+        self.feedback.push((source.shard(), Feedback::Relay(source, part)));
+    }
+
+    /// Takes what another shard passes on to a sender here.
+    pub(super) fn relay_from_afar(&mut self, source: SourceId, mut part: RelayedPart) {
+        let RelayedPart { packet_type, count, about_media, .. } = part;
+        let len = usize::from(part.len).min(RELAYED);
+        let SourceId::Line(to) = source;
+        self.relay_here(to, Shape { packet_type, count, about_media }, &mut part.body[..len]);
+    }
+
+    /// To a sender of this shard, in the SSRCs of its leg.
+    fn relay_here(&mut self, to: LineId, shape: Shape, body: &mut [u8]) {
+        if to.peer.shard != self.config.id || self.peers.get(to.peer).is_none() {
+            return;
+        }
         self.send_compound(to.peer.slot, |writer, peer| {
             let Some(line) = peer.line(to.mindex) else { return };
             let layers = line.receive.iter().flat_map(|receive| &receive.layers);
             let media = layers.filter_map(|layer| layer.ssrc).next();
-            if about.is_some() && media.is_none() {
+            if shape.about_media && media.is_none() {
                 return;
             }
-            put(copy, 0, line.ssrc);
-            if let (Some(_), Some(media)) = (about, media) {
-                put(copy, 4, media);
+            put(body, 0, line.ssrc);
+            if let (true, Some(media)) = (shape.about_media, media) {
+                put(body, 4, media);
             }
             // What does not fit was too long to be of use.
             let _ = writer.receiver_report(line.ssrc, &[]);
-            let _ = writer.raw(part.packet_type, part.count, copy);
+            let _ = writer.raw(shape.packet_type, shape.count, body);
         });
     }
 }

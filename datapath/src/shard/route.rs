@@ -177,11 +177,4 @@ impl Shard {
             }
         }
     }
-
-    /// Takes what another shard's sinks need.
-    pub fn from_neighbour_feedback(&mut self, feedback: Feedback) {
-        match feedback {
-            Feedback::Keyframe(source) => self.want_keyframe(source),
-        }
-    }
 }

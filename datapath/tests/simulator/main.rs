@@ -13,6 +13,7 @@ mod layers;
 mod lifecycle;
 mod lines;
 mod net;
+mod overload;
 mod raw;
 mod reports;
 mod rng;

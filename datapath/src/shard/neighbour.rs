@@ -1,0 +1,25 @@
+//! What other shards send here, and what did not get to them.
+
+use super::Shard;
+use crate::handoff::{Feedback, Parcel};
+
+impl Shard {
+    /// Takes what another shard's sinks need.
+    pub fn from_neighbour_feedback(&mut self, feedback: Feedback) {
+        match feedback {
+            Feedback::Keyframe(source) => self.want_keyframe(source),
+            Feedback::Relay(source, part) => self.relay_from_afar(source, part),
+        }
+    }
+
+    /// Takes back a packet for which the ring to another shard had no room: it is lost there.
+    pub(crate) fn parcel_refused(&mut self, parcel: Box<Parcel>) {
+        self.counters.shed += 1;
+        self.empties.push(parcel);
+    }
+
+    /// Counts feedback for which the ring to another shard had no room.
+    pub(crate) fn feedback_refused(&mut self, count: u64) {
+        self.counters.feedback_lost += count;
+    }
+}
