@@ -266,7 +266,9 @@ impl Driver {
                 () = timer.as_mut() => {},
             }
         }
-        // The stack is done. What is asked now is still answered from the last counts.
+        // The stack is done. Who waits for that hears of it, and what is asked now is still answered
+        // from the last counts.
+        self.answer();
         while let Some(command) = self.queue.recv().await {
             match command {
                 Command::Call(call) => call(&mut self.engine),
