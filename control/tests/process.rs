@@ -1,7 +1,12 @@
 //! The program as an operator meets it: what it says and how it ends when it cannot start
-//! (transports-auth §14). No test here gets as far as opening a port.
+//! (transports-auth §14), and what signals do to it.
 
+#[path = "conform/program.rs"]
+mod program;
+
+use program::{Program, session};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 fn bifrons(arguments: &[&str]) -> Output {
     let program = env!("CARGO_BIN_EXE_bifrons");
@@ -61,4 +66,78 @@ fn half_a_certificate_is_none() {
 #[test]
 fn a_certificate_that_cannot_be_read_is_named() {
     refuses(&["-c", "/nonexistent/cert.pem", "-k", "/nonexistent/key.pem"], "/nonexistent/cert");
+}
+
+/// A folder of a test's own.
+fn folder(name: &str) -> std::path::PathBuf {
+    let folder = std::env::temp_dir().join(format!("bifrons-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+#[test]
+fn transports_auth_01_without_a_transport_there_is_no_start() {
+    let folder = folder("no-transport");
+    let off = "admin: { }";
+    for (name, text) in [
+        ("janus.jcfg", "media: { rtp_port_range = \"39000-39999\" }".to_owned()),
+        ("janus.transport.http.jcfg", format!("general: {{ http = false }} {off}")),
+        ("janus.transport.websockets.jcfg", format!("general: {{ ws = false }} {off}")),
+    ] {
+        std::fs::write(folder.join(name), text).expect("written");
+    }
+    let output = bifrons(&["-d", "0", "-F", folder.to_str().expect("text")]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no transport serves the Janus API"), "{said}");
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
+/// Waits for a file to be there.
+async fn appears(path: &std::path::Path) {
+    for _ in 0..200 {
+        if path.exists() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("{} does not appear", path.display());
+}
+
+/// Moves the log away and sends signals; only the configured one brings a new log.
+async fn rotates(configured: &str, other: &str) {
+    let folder = folder(&format!("log-{configured}"));
+    let (log, moved) = (folder.join("server.log"), folder.join("moved.log"));
+    let general = format!(
+        "general: {{ log_to_file = \"{}\" log_rotate_sig = \"SIG{configured}\" }}",
+        log.display()
+    );
+    let mut program = Program::start(&general, &[]);
+    let session = session(&program.url(), Duration::from_secs(10)).await;
+    std::fs::rename(&log, &moved).expect("moved");
+    program.signal(other);
+    // Served, whatever it does, once control answers after it.
+    for _ in 0..5 {
+        session.keepalive().await.expect("it lives");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!log.exists(), "SIG{other} is not the configured one");
+    program.signal(configured);
+    appears(&log).await;
+    session.keepalive().await.expect("it lives");
+    program.signal("TERM");
+    assert_eq!(program.ended(Duration::from_secs(10)).await.code(), Some(0));
+    let read = |path: &std::path::Path| std::fs::read_to_string(path).expect("text");
+    assert!(read(&moved).contains("up and running") && !read(&moved).contains("stopping"));
+    assert!(read(&log).contains("stopping"), "{}", read(&log));
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
+#[test]
+fn transports_auth_53_the_configured_signal_opens_the_log_anew() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), async {
+        rotates("USR1", "HUP").await;
+        rotates("HUP", "USR1").await;
+    });
 }

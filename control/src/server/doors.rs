@@ -2,7 +2,7 @@
 
 use super::Refusal;
 use crate::demo::DemoPages;
-use crate::transport::{Bind, Cors, Front, Gate, Tls, http, websocket};
+use crate::transport::{Bind, Cors, Front, Gate, Tls, TlsFiles, http, websocket};
 use bifrons_core::api::Style;
 use bifrons_core::config::transport::websockets::WebSocketListener;
 use bifrons_core::config::transport::{self, JsonStyle, http::HttpListener};
@@ -10,29 +10,34 @@ use bifrons_core::config::{Configuration, HttpSettings, WebSocketSettings};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Opens every door that is switched on. At least one has to serve the Janus API.
-pub(super) fn open(front: &Rc<Front>, configuration: &Configuration) -> Result<(), Refusal> {
+/// Opens every door that is switched on. At least one has to serve the Janus API. Returns the
+/// certificates they show.
+pub(super) fn open(front: &Rc<Front>, configuration: &Configuration) -> Result<Vec<Tls>, Refusal> {
     let disabled = &configuration.settings.transports;
-    let mut api_doors = 0;
+    let (mut api_doors, mut shown) = (0, Vec::new());
     if disabled.is_disabled("websockets") {
         tracing::info!("WebSockets are switched off");
     } else {
-        api_doors += open_websockets(front, &configuration.websockets)?;
+        api_doors += open_websockets(front, &configuration.websockets, &mut shown)?;
     }
     if disabled.is_disabled("http") {
         tracing::info!("HTTP is switched off");
     } else {
-        api_doors += open_http(front, &configuration.http)?;
+        api_doors += open_http(front, &configuration.http, &mut shown)?;
     }
     if api_doors == 0 {
         return Err("no transport serves the Janus API: switch on `http` in \
                     janus.transport.http.jcfg or `ws` in janus.transport.websockets.jcfg"
             .to_owned());
     }
-    Ok(())
+    Ok(shown)
 }
 
-fn open_websockets(front: &Rc<Front>, from: &WebSocketSettings) -> Result<usize, Refusal> {
+fn open_websockets(
+    front: &Rc<Front>,
+    from: &WebSocketSettings,
+    shown: &mut Vec<Tls>,
+) -> Result<usize, Refusal> {
     let mut doors = Vec::new();
     let (general, admin) = (&from.general, &from.admin);
     for (listener, is_admin, secure) in [
@@ -47,6 +52,7 @@ fn open_websockets(front: &Rc<Front>, from: &WebSocketSettings) -> Result<usize,
         };
         if let Some(tls) = security(listener.enabled, secure, &from.certificates) {
             let bind = at_ws(listener)?;
+            shown.extend(tls.clone());
             doors.push(websocket::Door { bind, gate, admin: is_admin, tls });
         }
     }
@@ -69,7 +75,11 @@ fn open_websockets(front: &Rc<Front>, from: &WebSocketSettings) -> Result<usize,
     Ok(served)
 }
 
-fn open_http(front: &Rc<Front>, from: &HttpSettings) -> Result<usize, Refusal> {
+fn open_http(
+    front: &Rc<Front>,
+    from: &HttpSettings,
+    shown: &mut Vec<Tls>,
+) -> Result<usize, Refusal> {
     let mut doors = Vec::new();
     let (general, admin) = (&from.general, &from.admin);
     for (listener, is_admin, secure) in [
@@ -84,6 +94,7 @@ fn open_http(front: &Rc<Front>, from: &HttpSettings) -> Result<usize, Refusal> {
         };
         if let Some(tls) = security(listener.enabled, secure, &from.certificates) {
             let bind = at(listener)?;
+            shown.extend(tls.clone());
             doors.push(http::Door { bind, gate, admin: is_admin, tls, base_path });
         }
     }
@@ -122,11 +133,14 @@ fn security(
     certificates: &transport::TlsCertificates,
 ) -> Option<Option<Tls>> {
     let Some(key) = secure.filter(|_| enabled) else { return enabled.then_some(None) };
-    let loaded = match (&certificates.cert_pem, certificates.key_file(), &certificates.cert_pwd) {
-        (_, _, Some(_)) => Err("keys with a passphrase (cert_pwd) are not read yet".to_owned()),
-        (Some(chain), Some(key), None) => {
-            Tls::load(chain.as_ref(), key.as_ref()).map_err(|error| error.to_string())
-        }
+    let loaded = match (&certificates.cert_pem, certificates.key_file()) {
+        (Some(chain), Some(key)) => Tls::load(TlsFiles {
+            chain: chain.into(),
+            key: key.into(),
+            passphrase: certificates.cert_pwd.clone(),
+            ciphers: certificates.ciphers.clone(),
+        })
+        .map_err(|error| error.to_string()),
         _ => Err("needs cert_pem and cert_key".to_owned()),
     };
     match loaded {

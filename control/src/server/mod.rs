@@ -23,6 +23,7 @@ use bifrons_core::plugin::Plugin;
 use bifrons_datapath::start::Datapath;
 use network::Network;
 use ring::rand::{SecureRandom, SystemRandom};
+use run::Upkeep;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::path::Path;
@@ -118,9 +119,10 @@ async fn assemble_and_run(configuration: &mut Configuration) -> Result<(), Refus
     front.set_hub(crate::event::open(configuration));
     front.set_errand_runner(Rc::new(errands::Errands::new(configuration).runner()));
     Admin::new(admin_settings(&configuration.settings)).attend(&front);
-    doors::open(&front, configuration)?;
+    let certificates = doors::open(&front, configuration)?;
+    let rotate = configuration.settings.general.log_rotate_sig;
     tracing::info!("up and running");
-    run::until_told_to_stop(&front, &datapath).await
+    run::until_told_to_stop(&front, &datapath, &Upkeep { certificates, rotate }).await
 }
 
 /// The dispatcher with its negotiation and plugins.

@@ -3,7 +3,8 @@
 use super::Refusal;
 use crate::dispatch::Core;
 use crate::log;
-use crate::transport::Front;
+use crate::transport::{Front, Tls};
+use bifrons_core::config::settings::RotateSignal;
 use bifrons_core::media::{ShardCommand, ShardEvent};
 use bifrons_datapath::queue::Doorbell;
 use bifrons_datapath::start::Datapath;
@@ -53,33 +54,84 @@ impl Bell {
     }
 }
 
-/// What the signals ask for.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    rotate: [Signal; 2],
+/// What signals have done while the server runs on.
+pub(super) struct Upkeep {
+    /// Certificates of the listeners; SIGHUP has them read anew.
+    pub(super) certificates: Vec<Tls>,
+    /// The signal that has the log file opened anew.
+    pub(super) rotate: RotateSignal,
 }
 
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
+impl Upkeep {
+    /// SIGUSR1 or SIGHUP came.
+    fn serve(&self, signal: RotateSignal) {
+        if self.rotate == signal {
+            log::rotate();
+        }
+        if signal == RotateSignal::Hup {
+            self.certificates.iter().for_each(renew);
+        }
+    }
+}
+
+/// Reads a listener's certificate anew: a small file, and an operator waits for it.
+fn renew(certificate: &Tls) {
+    let file = certificate.chain_file().display();
+    match certificate.reload() {
+        Ok(()) => tracing::info!("certificate read anew from {file}"),
+        Err(error) => tracing::error!("{error}; clients go on to see the former certificate"),
+    }
+}
+
+/// What the signals ask for.
+struct Signals<'a> {
+    terminate: Signal,
+    interrupt: Signal,
+    user1: Signal,
+    user2: Option<Signal>,
+    hangup: Signal,
+    upkeep: &'a Upkeep,
+}
+
+impl<'a> Signals<'a> {
+    fn listen(upkeep: &'a Upkeep) -> std::io::Result<Self> {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            rotate: [signal(SignalKind::user_defined1())?, signal(SignalKind::hangup())?],
+            user1: signal(SignalKind::user_defined1())?,
+            user2: stall().map(|_| signal(SignalKind::user_defined2())).transpose()?,
+            hangup: signal(SignalKind::hangup())?,
+            upkeep,
         })
     }
 
     /// Waits for a signal to stop; others are served on the way.
     async fn stop(&mut self) {
-        let [usr1, hup] = &mut self.rotate;
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = usr1.recv() => log::rotate(),
-                _ = hup.recv() => log::rotate(),
+                _ = self.user1.recv() => self.upkeep.serve(RotateSignal::Usr1),
+                _ = self.hangup.recv() => self.upkeep.serve(RotateSignal::Hup),
+                () = awaited(&mut self.user2) => std::thread::sleep(stall().unwrap_or_default()),
             }
         }
+    }
+}
+
+/// How long SIGUSR2 makes control stand still: a hook for tests of what media do meanwhile
+/// (`BIFRONS_STALL_MS`). Without it SIGUSR2 is not listened to.
+fn stall() -> Option<Duration> {
+    std::env::var("BIFRONS_STALL_MS").ok()?.parse().ok().map(Duration::from_millis)
+}
+
+/// Waits for a signal that is perhaps not listened to.
+async fn awaited(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
     }
 }
 
@@ -87,9 +139,10 @@ impl Signals {
 pub(super) async fn until_told_to_stop(
     front: &Rc<Front>,
     datapath: &Rc<RefCell<Datapath>>,
+    upkeep: &Upkeep,
 ) -> Result<(), Refusal> {
     let failed = |error: std::io::Error| format!("the control loop cannot be set up: {error}");
-    let mut signals = Signals::listen().map_err(failed)?;
+    let mut signals = Signals::listen(upkeep).map_err(failed)?;
     let bell = datapath.borrow().bell.clone();
     let bell = Bell::new(bell).map_err(failed)?;
     let time = tokio::task::spawn_local(front.clone().run());
@@ -106,7 +159,7 @@ pub(super) async fn until_told_to_stop(
     Ok(())
 }
 
-async fn twice(signals: &mut Signals) {
+async fn twice(signals: &mut Signals<'_>) {
     signals.stop().await;
     signals.stop().await;
 }

@@ -8,6 +8,7 @@
 //!
 //! Bounds are each transport's own: connections, bytes of a request, bytes waiting to be sent.
 
+mod ciphers;
 mod gate;
 pub mod http;
 mod listen;
@@ -16,7 +17,7 @@ pub mod websocket;
 
 pub use gate::{Cors, Gate};
 pub use listen::{Bind, Listener, Stream};
-pub use tls::{Tls, TlsError};
+pub use tls::{Tls, TlsError, TlsFiles};
 
 use crate::dispatch::TransportId;
 use crate::dispatch::{ConnectionId, Core, Errand, ModuleKind, Moment, Origin, Outgoing, Owner};
