@@ -1,4 +1,8 @@
 //! A server that accepts everything and answers `success` to whatever it is asked.
+//!
+//! So that a test gets as far as what it is about, sessions and handles are handed out (always the
+//! same ones), and what is said to a plugin comes back as an empty answer, in an event where a
+//! plugin would take its time. Nothing else is ever said, refused, remembered or closed.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -26,13 +30,67 @@ pub(crate) async fn start() -> (u16, u16) {
     ports
 }
 
-fn answer(text: &str) -> String {
-    let request: Value = serde_json::from_str(text).unwrap_or_default();
-    let mut answer = json!({"janus": "success"});
-    if let Some(transaction) = request.get("transaction") {
-        answer["transaction"] = transaction.clone();
+/// The one session, and the handles of EchoTest and of all others.
+const SESSION: u64 = 77;
+const ECHOTEST: u64 = 78;
+const OTHERS: u64 = 79;
+
+/// Requests of the VideoRoom that are answered by an event.
+const LATER: [&str; 12] = [
+    "join",
+    "joinandconfigure",
+    "configure",
+    "publish",
+    "unpublish",
+    "start",
+    "pause",
+    "switch",
+    "leave",
+    "subscribe",
+    "unsubscribe",
+    "update",
+];
+
+/// The id that a request is given, if it asks for one.
+fn given(request: &Value) -> Option<u64> {
+    let wanted = request["id"].as_u64().filter(|id| *id > 0);
+    match (request["janus"].as_str()?, request["plugin"].as_str()) {
+        ("create", _) => Some(wanted.unwrap_or(SESSION)),
+        ("attach", Some("janus.plugin.echotest")) => Some(ECHOTEST),
+        ("attach", _) => Some(OTHERS),
+        _ => None,
     }
-    answer.to_string()
+}
+
+/// What is said to a text, one after the other; `path` names a handle over HTTP.
+fn answers(text: &str, path: Option<&str>) -> Vec<Value> {
+    let request: Value = serde_json::from_str(text).unwrap_or_default();
+    let said = |janus: &str| {
+        let mut answer = json!({"janus": janus});
+        if let Some(transaction) = request.get("transaction") {
+            answer["transaction"] = transaction.clone();
+        }
+        answer
+    };
+    let mut answer = said("success");
+    if let Some(id) = given(&request) {
+        answer["data"] = json!({"id": id});
+        return vec![answer];
+    }
+    if request["janus"] != "message" {
+        return vec![answer];
+    }
+    let in_path = path.and_then(|path| path.split('/').nth(3)?.parse().ok());
+    let handle = in_path.or(request["handle_id"].as_u64());
+    let later = handle == Some(ECHOTEST)
+        || request["body"]["request"].as_str().is_some_and(|word| LATER.contains(&word));
+    let later = later && path.is_none();
+    if later {
+        answer = said("event");
+    }
+    answer["sender"] = json!(handle);
+    answer["plugindata"] = json!({"data": {}});
+    if later { vec![said("ack"), answer] } else { vec![answer] }
 }
 
 #[allow(clippy::result_large_err)]
@@ -50,8 +108,10 @@ async fn serve_ws(stream: TcpStream) {
             Message::Binary(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
             _ => continue,
         };
-        if socket.send(Message::text(answer(text))).await.is_err() {
-            return;
+        for answer in answers(text, None) {
+            if socket.send(Message::text(answer.to_string())).await.is_err() {
+                return;
+            }
         }
     }
 }
@@ -62,8 +122,9 @@ async fn serve_http(mut stream: TcpStream) {
     while let Ok(length @ 1..) = stream.read(&mut chunk).await {
         received.extend_from_slice(&chunk[..length]);
         let text = String::from_utf8_lossy(&received).into_owned();
-        let Some((_, body)) = text.split_once("\r\n\r\n") else { continue };
-        let body = answer(body);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        let body: String = answers(body, Some(path)).iter().map(Value::to_string).collect();
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         if stream.write_all(head.as_bytes()).await.is_err() {
             return;
