@@ -21,6 +21,8 @@ use tokio::net::unix::pipe::Receiver;
 /// How a test wants its media.
 #[derive(Clone, Debug)]
 pub(crate) struct Media {
+    /// How many shards, each with a port of its own.
+    pub(crate) shards: usize,
     /// Losses in a second that make a slow link; 0 = none do.
     pub(crate) slow_link_losses: u32,
     /// `no_media_timer`.
@@ -29,7 +31,7 @@ pub(crate) struct Media {
 
 impl Default for Media {
     fn default() -> Self {
-        Media { slow_link_losses: 0, no_media: Duration::from_secs(1) }
+        Media { shards: 1, slow_link_losses: 0, no_media: Duration::from_secs(1) }
     }
 }
 
@@ -46,7 +48,7 @@ impl Drop for Shards {
 }
 
 impl Media {
-    /// Starts one shard on a port of its own, and the negotiation before it.
+    /// Starts the shards on ports of their own, and the negotiation before them.
     pub(crate) fn start(self) -> (Box<dyn Negotiator>, Shards) {
         let address: IpAddr = Ipv4Addr::LOCALHOST.into();
         let host = InterfaceAddress { name: "lo".to_owned(), ip: address };
@@ -68,7 +70,7 @@ impl Media {
 
     fn options(&self, address: IpAddr) -> DatapathOptions {
         DatapathOptions {
-            shards: 1,
+            shards: self.shards,
             addresses: vec![address],
             port_base: 0,
             engine: EngineChoice::Auto,

@@ -1,7 +1,7 @@
 //! A call of a [`Wire`] with EchoTest: offers line by line, packets byte by byte.
 
 use crate::call::{PATIENCE, jsep};
-use crate::client::Ws;
+use crate::client::{Ws, merged};
 use crate::target::Target;
 use crate::wire::Wire;
 use bifrons_core::media::PeerStatistics;
@@ -14,6 +14,7 @@ pub(crate) const MID: u8 = 1;
 
 /// An offered line.
 pub(crate) struct Offered {
+    /// `audio`, `video`, or `vp9` for a video line whose codec stands in `more`.
     pub(crate) kind: &'static str,
     /// `sendrecv` or the like.
     pub(crate) direction: &'static str,
@@ -74,9 +75,14 @@ impl Session {
 
     /// Offers, and takes the answer.
     pub(crate) async fn offer(&mut self, lines: &[Offered]) {
+        self.offer_with(lines, &json!({})).await;
+    }
+
+    /// As [`Session::offer`], with more fields in its jsep.
+    pub(crate) async fn offer_with(&mut self, lines: &[Offered], extra: &Value) {
         let sdp = self.sdp(lines);
         let request = json!({"janus": "message", "body": {"audio": true, "video": true},
-            "jsep": jsep(&sdp)});
+            "jsep": merged(jsep(&sdp), extra)});
         let ack = self.ws.on(self.at, request).await;
         assert_eq!(ack["janus"], "ack", "{ack}");
         let event = self.event_where("an answer", |event| event.get("jsep").is_some()).await;
@@ -99,16 +105,16 @@ impl Session {
             mids.join(" ")
         );
         for (mid, line) in mids.iter().zip(lines) {
-            let (payloads, codec) = match line.kind {
-                "audio" => ("111", AUDIO),
-                _ if line.more.contains(" rtx/") => ("96 97", VIDEO),
-                _ => ("96", VIDEO),
+            let (kind, payloads, codec) = match line.kind {
+                "audio" => ("audio", "111", AUDIO),
+                "vp9" => ("video", "96", ""),
+                _ if line.more.contains(" rtx/") => ("video", "96 97", VIDEO),
+                _ => ("video", "96", VIDEO),
             };
             sdp += &format!(
-                "m={} 9 UDP/TLS/RTP/SAVPF {payloads}\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\n\
+                "m={kind} 9 UDP/TLS/RTP/SAVPF {payloads}\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\n\
                  a=rtcp-mux\r\na={}\r\n{}{codec}\
                  a=extmap:{MID} urn:ietf:params:rtp-hdrext:sdes:mid\r\n{}",
-                line.kind,
                 line.direction,
                 self.wire.transport_lines(),
                 line.more,

@@ -38,6 +38,11 @@ pub(crate) struct Setup {
     pub(crate) media: Option<Media>,
 }
 
+/// The WebSockets of somebody else's server, if the environment names one.
+pub(crate) fn foreign() -> Option<String> {
+    variable("BIFRONS_CONFORM_WS")
+}
+
 /// A server to talk to.
 pub(crate) struct Target {
     ws: String,
@@ -69,7 +74,7 @@ impl Target {
 
     /// Somebody else's server, if the environment names one.
     fn foreign() -> Option<Self> {
-        let ws = variable("BIFRONS_CONFORM_WS")?;
+        let ws = foreign()?;
         let http = variable("BIFRONS_CONFORM_HTTP")?;
         let (http, base) = http.split_once('/').unwrap_or((&http, "janus"));
         Some(Target {
@@ -103,7 +108,7 @@ impl Target {
 
     /// A server with a configuration of its own; `None` if the server is somebody else's.
     pub(crate) async fn with(setup: Setup) -> Option<Self> {
-        if variable("BIFRONS_CONFORM_WS").is_some() {
+        if foreign().is_some() {
             eprintln!("passed over: needs a configuration of its own");
             return None;
         }

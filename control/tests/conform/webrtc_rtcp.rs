@@ -4,7 +4,7 @@ use crate::media::Media;
 use crate::session::{Session, audio, frame, rtp, video};
 use crate::target::{Setup, Target, run};
 use crate::wire::Came;
-use bifrons_core::rtcp::{Compound, Rtcp, packet_type};
+use bifrons_core::rtcp::{Compound, ReportBlock, Rtcp, packet_type};
 use bifrons_core::rtp::{Packet, Seq, Ssrc};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -178,6 +178,29 @@ fn plugin_api_13_a_slow_link_is_told_once_a_second() {
         while let Some(event) = session.ws.event_within(Duration::ZERO).await {
             assert_ne!(event["janus"], "slowlink", "{event}");
         }
+    });
+}
+
+#[test]
+fn core_api_40_what_the_peer_lost_is_an_uplink_slowlink() {
+    run(async {
+        let media = Media { slow_link_losses: 4, ..Media::default() };
+        let setup = Setup { media: Some(media), ..Setup::default() };
+        let Some(target) = Target::with(setup).await else { return };
+        let mut session = Session::start(&target, &lines()).await;
+        let [_, (seq, ssrc)] = begin(&session).await;
+        // Three in the first report are below the threshold, twelve more are not.
+        for lost in [3, 15] {
+            let block =
+                ReportBlock { ssrc, lost, highest_seq: seq.0.into(), ..ReportBlock::default() };
+            session.wire.send_rtcp(|out| {
+                out.receiver_report(Ssrc(PICTURE), &[block]).expect("room");
+            });
+        }
+        let told = session.event_where("slowlink", |event| event["janus"] == "slowlink").await;
+        let want = json!({"janus": "slowlink", "session_id": session.at.0,
+            "sender": session.at.1, "mid": "1", "media": "video", "uplink": true, "lost": 12});
+        assert_eq!(told, want);
     });
 }
 

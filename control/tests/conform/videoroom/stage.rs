@@ -1,14 +1,11 @@
 //! A server with media, and those who publish to it and watch.
 
 use crate::mute;
-use bifrons_loadtest::janus::{Answer, Client, Handle, Jsep, Session};
+use crate::program::{Program, local_ip, session};
+use bifrons_loadtest::janus::{Answer, Handle, Jsep, Session};
 use bifrons_loadtest::peer::str0m::media::Direction;
 use bifrons_loadtest::peer::{Line, Peer, PeerConfig, Received, Shape, Stats};
 use serde_json::{Value, json};
-use std::net::{IpAddr, TcpListener, UdpSocket};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::task::LocalSet;
 
@@ -20,72 +17,6 @@ pub(super) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let limited = async { tokio::time::timeout(Duration::from_secs(90), test).await };
     LocalSet::new().block_on(&runtime.expect("a runtime"), limited).expect("in time");
-}
-
-/// The program, with a configuration and ports of its own; ends with the test.
-struct Program {
-    child: Child,
-    folder: PathBuf,
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // Gone already, or not: either way nothing is left to do.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// The address media go over: the one that leads out. Loopback is no candidate.
-fn local_ip() -> IpAddr {
-    let socket = UdpSocket::bind("0.0.0.0:0").expect("binds");
-    let way = socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr());
-    way.map_or(IpAddr::from([127, 0, 0, 1]), |address| address.ip())
-}
-
-/// Ports that were free a moment ago.
-fn free_ports() -> (u16, u16) {
-    let tcp = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-    let udp = UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.local_addr());
-    (tcp.expect("a port").port(), udp.expect("a port").port())
-}
-
-impl Program {
-    async fn start() -> (Self, String) {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("bifrons-conform-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let (ws, rtp) = free_ports();
-        let file = |name: &str, text: String| {
-            std::fs::write(folder.join(format!("{name}.jcfg")), text).expect("written");
-        };
-        let ip = local_ip();
-        let range = format!("{rtp}-{}", rtp.saturating_add(8));
-        file(
-            "janus",
-            format!(
-                "media: {{ rtp_port_range = \"{range}\" }} nat: {{ ice_enforce_list = \"{ip}\" }}"
-            ),
-        );
-        let off = "admin: { }";
-        file(
-            "janus.transport.websockets",
-            format!("general: {{ ws = true; ws_port = {ws} }} {off}"),
-        );
-        file("janus.transport.http", format!("general: {{ http = false }} {off}"));
-        file("janus.plugin.videoroom", "general: { }".to_owned());
-        let child = Command::new(env!("CARGO_BIN_EXE_bifrons"))
-            .arg("-F")
-            .arg(&folder)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        (Program { child, folder }, format!("ws://127.0.0.1:{ws}"))
-    }
 }
 
 /// A room on a server, and a handle to steer it with.
@@ -110,7 +41,7 @@ impl Stage {
     /// A server with a room of these settings.
     pub(super) async fn set(mut room: Value) -> Self {
         let (program, url) = server().await;
-        let session = session(&url).await;
+        let session = session(&url, PATIENCE).await;
         let mut keeper = session.attach("janus.plugin.videoroom").await.expect("attaches");
         room["request"] = json!("create");
         let made = keeper.ask(room, None).await.expect("a reply");
@@ -246,19 +177,9 @@ async fn server() -> (Option<Program>, String) {
     match std::env::var("BIFRONS_CONFORM_WS") {
         Ok(address) if !address.is_empty() => (None, format!("ws://{address}")),
         _ => {
-            let (program, url) = Program::start().await;
+            let program = Program::start("", &[]);
+            let url = program.url();
             (Some(program), url)
         }
     }
-}
-
-/// A session, once the server is there.
-async fn session(url: &str) -> Session {
-    for _ in 0..200 {
-        if let Ok(client) = Client::connect(url).await {
-            return client.with_patience(PATIENCE).create().await.expect("a session");
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the server does not come up");
 }
