@@ -22,4 +22,5 @@ pub mod ring;
 pub mod run;
 pub mod shard;
 pub mod start;
+pub mod tap;
 pub mod udp;

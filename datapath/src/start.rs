@@ -9,6 +9,7 @@ use crate::handshake::{FromLane, LaneLimits, LanePort, LaneThread, ToLane};
 use crate::queue::{Doorbell, Rx, Tx, link};
 use crate::run::{Ports, run};
 use crate::shard::{Clock, Shard, ShardConfig};
+use crate::tap::{Tap, Tapped};
 use crate::udp::{self, SocketOptions, UdpCapabilities};
 use bifrons_core::media::{ShardCommand, ShardEvent};
 use std::io;
@@ -67,6 +68,8 @@ pub struct Datapath {
     pub bell: Doorbell,
     /// The handshake lane's thread.
     pub lane: LaneThread,
+    /// What the shards' taps yield, by shard; to be taken by who writes captures.
+    pub taps: Vec<Rx<Tapped>>,
 }
 
 impl Datapath {
@@ -82,6 +85,7 @@ impl Datapath {
         let mut neighbours = handoff::link_shards(&bells);
         let (lane, lane_ports) = start_lane(dtls, &bells)?;
         let mut started = Vec::with_capacity(shards);
+        let mut taps = Vec::with_capacity(shards);
         for (index, (shard_bell, lane_port)) in bells.iter().zip(lane_ports).enumerate() {
             let port = options.port_base.checked_add(index as u16).ok_or_else(|| {
                 io::Error::new(io::ErrorKind::InvalidInput, "shard ports run past 65535")
@@ -89,6 +93,8 @@ impl Datapath {
             let sockets = udp::open_shard(&options.addresses, port, &options.sockets)?;
             let (commands, commands_in) = link(COMMANDS, shard_bell);
             let (events_out, events) = link(EVENTS, &bell);
+            let (tap, tapped) = Tap::link(&bell);
+            taps.push(tapped);
             let ports = Ports {
                 commands: commands_in,
                 events: events_out,
@@ -104,9 +110,10 @@ impl Datapath {
                 capabilities,
                 ports,
                 (commands, events),
+                tap,
             )?);
         }
-        Ok(Datapath { shards: started, bell, lane })
+        Ok(Datapath { shards: started, bell, lane, taps })
     }
 
     /// Waits for every shard to end; [`ShardCommand::Stop`] has to be sent before.
@@ -144,6 +151,7 @@ fn start_shard(
     capabilities: UdpCapabilities,
     ports: Ports,
     (commands, events): (Tx<ShardCommand>, Rx<ShardEvent>),
+    tap: Tap,
 ) -> io::Result<ShardPort> {
     let addresses = sockets.iter().map(UdpSocket::local_addr).collect::<io::Result<Vec<_>>>()?;
     let config =
@@ -162,7 +170,7 @@ fn start_shard(
         match open_engine(choice, sockets, &ports.bell, &engine_options) {
             Ok((mut engine, kind, why)) => {
                 let _ = ready.send(Ok((kind, why)));
-                shard_main(config, engine.as_mut(), &mut ports);
+                shard_main(config, engine.as_mut(), &mut ports, tap);
             }
             Err(error) => {
                 let _ = ready.send(Err(error));
@@ -178,11 +186,17 @@ fn start_shard(
 
 /// Runs a shard to its end and tells control how it ended. A panic takes this shard's peers and
 /// nothing else.
-fn shard_main(config: ShardConfig, engine: &mut dyn crate::engine::Engine, ports: &mut Ports) {
+fn shard_main(
+    config: ShardConfig,
+    engine: &mut dyn crate::engine::Engine,
+    ports: &mut Ports,
+    tap: Tap,
+) {
     let id = config.id;
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let clock = Clock::new(Instant::now(), wall.as_micros() as u64);
     let mut shard = Shard::new(config, clock, clock.at(Instant::now()));
+    shard.attach_tap(tap);
     let result = catch_unwind(AssertUnwindSafe(|| run(&mut shard, engine, ports)));
     let failure = match result {
         Ok(Ok(())) => None,

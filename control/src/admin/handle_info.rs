@@ -8,6 +8,7 @@ mod medium;
 mod webrtc;
 
 use super::{Fields, Outcome, Reply, Request};
+use crate::capture::CaptureForm;
 use crate::dispatch::Core;
 use crate::negotiation::ConnectionView;
 use crate::transport::Front;
@@ -142,6 +143,15 @@ fn rest(
     info.put_some("pending-trickles", (early > 0).then_some(early));
     // What waits to leave is a turn's worth on the shard, never more.
     info.put("queued-packets", 0);
+    if let Some(capture) = core.capture(key) {
+        let path = capture.path.to_string_lossy().into_owned();
+        let (flag, file) = match capture.form {
+            CaptureForm::Pcap => ("dump-to-pcap", "pcap-file"),
+            CaptureForm::Text => ("dump-to-text2pcap", "text2pcap-file"),
+        };
+        info.put(flag, true);
+        info.put(file, path);
+    }
     if let Some(view) = &view {
         info.put("webrtc", webrtc::connection(view, statistics, clock));
     }

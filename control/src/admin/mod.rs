@@ -9,6 +9,7 @@
 //!
 //! Admin requests never count as activity of a session.
 
+mod capture;
 mod handle_info;
 mod lookups;
 mod modules;
@@ -17,6 +18,7 @@ mod switches;
 mod tokens;
 
 use crate::auth::equal;
+use crate::capture::{Captures, Folders};
 use crate::dispatch::{Core, Origin};
 use crate::transport::Front;
 use bifrons_core::api::{ApiError, Envelope, ErrorCode, reply};
@@ -121,6 +123,8 @@ impl Request<'_> {
 pub struct Admin {
     settings: AdminSettings,
     switches: switches::Switches,
+    captures: Captures,
+    folders: Folders,
     /// Of network look-ups that may be under way at a time.
     lookups: Arc<Semaphore>,
     waiting: Cell<usize>,
@@ -129,9 +133,11 @@ pub struct Admin {
 
 impl Admin {
     /// An Admin API before nobody yet; [`Admin::attend`] puts it behind the transports.
-    pub fn new(settings: AdminSettings) -> Rc<Self> {
+    pub fn new(settings: AdminSettings, captures: Captures) -> Rc<Self> {
         Rc::new(Admin {
             switches: switches::Switches::new(&settings),
+            captures,
+            folders: Folders(settings.protected_folders.clone()),
             settings,
             lookups: Arc::new(Semaphore::new(lookups::MAX_LOOKUPS)),
             waiting: Cell::new(0),
@@ -141,6 +147,9 @@ impl Admin {
 
     /// Answers the Admin API of a server from now on.
     pub fn attend(self: Rc<Self>, front: &Front) {
+        let admin = self.clone();
+        // Nobody waits for the file of a handle that has ended.
+        front.set_capture_end(Rc::new(move |id| drop(admin.captures.end(id))));
         front.set_admin(Rc::new(move |front, origin, value| self.serve(front, origin, value)));
     }
 
@@ -269,7 +278,8 @@ impl Admin {
 fn at_handle(request: &Request<'_>, key: HandleKey) -> Result<Outcome, ApiError> {
     let verb = request.verb();
     let outcome = session::at_handle(request, &verb, key)
-        .or_else(|| handle_info::perform(request, &verb, key));
+        .or_else(|| handle_info::perform(request, &verb, key))
+        .or_else(|| capture::perform(request, &verb, key));
     outcome.ok_or_else(|| unhandled(request))
 }
 

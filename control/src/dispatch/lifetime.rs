@@ -113,6 +113,8 @@ impl Core {
         let key = handle.key;
         self.negotiator.hangup(key, DownReason::Detach);
         self.fail_pending(key);
+        let capture = self.captures.remove(&key);
+        self.ended_captures.extend(capture.map(|capture| capture.id));
         self.call(handle.plugin, |plugin, host| plugin.destroy_session(host, key));
         self.negotiator.forget(key);
     }

@@ -30,11 +30,12 @@ pub use info::{ModuleKind, ServerFacts};
 pub use outgoing::{ConnectionId, Errand, Origin, Outgoing, Owner, SessionEnd, TransportId};
 
 use crate::auth::Authority;
+use crate::capture::Capture;
 use crate::event::Event;
 use crate::negotiation::Negotiator;
 use crate::session::Sessions;
 use bifrons_core::config::Tree;
-use bifrons_core::media::{DownReason, PeerStatistics, QueryTicket};
+use bifrons_core::media::{DownReason, PeerStatistics, QueryTicket, TapId};
 use bifrons_core::plugin::{About, HandleKey, Host, Plugin, ReplyKey, Ticket};
 use serde_json::{Map, Value};
 use std::cmp::Reverse;
@@ -184,6 +185,10 @@ pub struct Core {
     /// Answers of shards that nobody has taken yet: as many as were asked for.
     statistics: Vec<(QueryTicket, Option<Box<PeerStatistics>>)>,
     since: Instant,
+    /// Of handles that are captured.
+    captures: HashMap<HandleKey, Capture>,
+    /// Captures whose handle is gone, until somebody closes their files.
+    ended_captures: Vec<TapId>,
 }
 
 impl Core {
@@ -213,6 +218,8 @@ impl Core {
             counters: Counters::default(),
             statistics: Vec::new(),
             since: parts.now.at,
+            captures: HashMap::new(),
+            ended_captures: Vec::new(),
         }
     }
 

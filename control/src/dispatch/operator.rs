@@ -2,9 +2,10 @@
 
 use super::{Core, CoreSettings, Counters, Moment, SessionEnd};
 use crate::auth::Authority;
+use crate::capture::Capture;
 use crate::negotiation::ConnectionView;
 use crate::session::Sessions;
-use bifrons_core::media::{DownReason, PeerStatistics, QueryTicket, Tuning};
+use bifrons_core::media::{DownReason, PeerStatistics, QueryTicket, Tap, TapId, Tuning};
 use bifrons_core::plugin::HandleKey;
 use serde_json::{Map, Value};
 use std::time::{Duration, Instant};
@@ -177,6 +178,38 @@ impl Core {
     /// What shards answered to [`Core::ask_statistics`]; `None` for a peer that was gone.
     pub fn take_statistics(&mut self) -> Vec<(QueryTicket, Option<Box<PeerStatistics>>)> {
         std::mem::take(&mut self.statistics)
+    }
+
+    /// The capture of a handle, if there is one.
+    pub fn capture(&self, key: HandleKey) -> Option<&Capture> {
+        self.captures.get(&key)
+    }
+
+    /// How many handles are captured.
+    pub fn capture_count(&self) -> usize {
+        self.captures.len()
+    }
+
+    /// Notes that a handle is captured, from its PeerConnection on if it has none yet.
+    pub fn begin_capture(&mut self, key: HandleKey, capture: Capture) {
+        self.captures.insert(key, capture);
+    }
+
+    /// Taps what a handle's PeerConnection receives and sends, now and after it was set up anew.
+    pub fn tap(&mut self, key: HandleKey, tap: Option<Tap>) {
+        self.negotiator.tap(key, tap);
+    }
+
+    /// Notes that a handle is captured no longer; the capture's name, if it was.
+    pub fn end_capture(&mut self, key: HandleKey) -> Option<TapId> {
+        let capture = self.captures.remove(&key)?;
+        self.negotiator.tap(key, None);
+        Some(capture.id)
+    }
+
+    /// Captures whose handle has ended.
+    pub fn take_ended_captures(&mut self) -> Vec<TapId> {
+        std::mem::take(&mut self.ended_captures)
     }
 
     /// The zero of the clock that operators see.

@@ -15,7 +15,7 @@ use bifrons_core::api::{ApiError, ErrorCode, JsepRequest};
 use bifrons_core::ice::{CREDENTIAL_RANDOM, Credentials};
 use bifrons_core::media::{
     DownReason, Fact, MediaKind, Mindex, PeerId, Plan, QueryTicket, ShardCommand, ShardEvent,
-    SinkId, Tuning,
+    SinkId, Tap, Tuning,
 };
 use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
 use serde_json::Value;
@@ -33,6 +33,8 @@ pub struct Negotiation {
     pub(super) connections: HashMap<HandleKey, Connection>,
     /// Of every attached handle.
     sessions: HashMap<HandleKey, u64>,
+    /// Of handles that are captured.
+    pub(super) taps: HashMap<HandleKey, Tap>,
     slots: Slots,
     routes: Routes,
     /// By shard.
@@ -60,6 +62,7 @@ impl Negotiation {
             random,
             connections: HashMap::new(),
             sessions: HashMap::new(),
+            taps: HashMap::new(),
             routes: Routes::default(),
             events: VecDeque::new(),
         }
@@ -213,6 +216,7 @@ impl Negotiator for Negotiation {
     fn forget(&mut self, handle: HandleKey) {
         self.end(handle);
         self.sessions.remove(&handle);
+        self.taps.remove(&handle);
         self.events.retain(|(of, _)| *of != handle);
     }
 
@@ -245,6 +249,17 @@ impl Negotiator for Negotiation {
                     self.fact(handle, fact);
                 }
             }
+        }
+    }
+
+    fn tap(&mut self, handle: HandleKey, tap: Option<Tap>) {
+        match tap {
+            Some(tap) => self.taps.insert(handle, tap),
+            None => self.taps.remove(&handle),
+        };
+        if let Some(connection) = self.connections.get(&handle).filter(|c| c.is_open) {
+            let peer = connection.peer;
+            self.shards.send(peer.shard, ShardCommand::Tap { peer, tap });
         }
     }
 

@@ -33,8 +33,12 @@ impl Negotiation {
         }
         if let Some(connection) = self.connections.get_mut(&handle) {
             connection.local_sdp = Some(text);
-            if connection.is_open {
-                connection.opened.get_or_insert(now);
+            if connection.is_open && connection.opened.is_none() {
+                connection.opened = Some(now);
+                let peer = connection.peer;
+                if let Some(&tap) = self.taps.get(&handle) {
+                    self.shards.send(peer.shard, ShardCommand::Tap { peer, tap: Some(tap) });
+                }
             }
         }
         Ok(value)

@@ -24,7 +24,7 @@ pub use view::ConnectionView;
 
 use bifrons_core::api::{ApiError, JsepRequest};
 use bifrons_core::media::{
-    DownReason, Fact, MediaKind, Mindex, PeerId, Plan, QueryTicket, ShardEvent, Tuning,
+    DownReason, Fact, MediaKind, Mindex, PeerId, Plan, QueryTicket, ShardEvent, Tap, Tuning,
 };
 use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
 use serde_json::Value;
@@ -104,6 +104,12 @@ pub trait Negotiator {
 
     /// Hands a plugin's plan to the shards.
     fn plan(&mut self, plan: Plan);
+
+    /// Has the shard copy what a handle's PeerConnection receives and sends, this one and those
+    /// after it; `None` ends that.
+    fn tap(&mut self, handle: HandleKey, tap: Option<Tap>) {
+        let _ = (handle, tap);
+    }
 
     /// Changes settings of all shards.
     fn tune(&mut self, tuning: Tuning) {

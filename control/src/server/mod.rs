@@ -13,6 +13,7 @@ mod run;
 
 use crate::admin::{Admin, AdminSettings};
 use crate::auth::Authority;
+use crate::capture::Captures;
 use crate::dispatch::{Core, CoreSettings, Parts, ServerFacts};
 use crate::log;
 use crate::negotiation::{Negotiation, Random, RingShards};
@@ -118,7 +119,8 @@ async fn assemble_and_run(configuration: &mut Configuration) -> Result<(), Refus
     let front = Front::new(core);
     front.set_hub(crate::event::open(configuration));
     front.set_errand_runner(Rc::new(errands::Errands::new(configuration).runner()));
-    Admin::new(admin_settings(&configuration.settings)).attend(&front);
+    let captures = Captures::new(std::mem::take(&mut datapath.borrow_mut().taps));
+    Admin::new(admin_settings(&configuration.settings), captures).attend(&front);
     let certificates = doors::open(&front, configuration)?;
     let rotate = configuration.settings.general.log_rotate_sig;
     tracing::info!("up and running");

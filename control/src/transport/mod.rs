@@ -23,7 +23,7 @@ use crate::dispatch::TransportId;
 use crate::dispatch::{ConnectionId, Core, Errand, ModuleKind, Moment, Origin, Outgoing, Owner};
 use crate::event::{Event, EventKind, Hub};
 use bifrons_core::api::{ApiError, ErrorCode, Style, reply};
-use bifrons_core::media::{PeerStatistics, QueryTicket};
+use bifrons_core::media::{PeerStatistics, QueryTicket, TapId};
 use bifrons_core::plugin::{About, HandleKey};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -60,6 +60,9 @@ pub trait Transport {
 /// by [`Front::answer_admin`]: before it returns, or later, when a shard or a helper has spoken.
 pub type AdminApi = dyn Fn(&Rc<Front>, Origin, Value);
 
+/// Ends a capture whose handle is gone; set by [`Front::set_capture_end`].
+pub type CaptureEnd = dyn Fn(TapId);
+
 /// Does what a plugin wants done outside of the control thread's own time.
 pub type ErrandRunner = dyn Fn(&Rc<Front>, Errand);
 
@@ -73,6 +76,7 @@ pub struct Front {
     admin: RefCell<Option<Rc<AdminApi>>>,
     errands: RefCell<Option<Rc<ErrandRunner>>>,
     hub: RefCell<Option<Rc<Hub>>>,
+    capture_end: RefCell<Option<Rc<CaptureEnd>>>,
     /// Who waits for a shard's statistics.
     questions: RefCell<HashMap<QueryTicket, Vec<Asking>>>,
     /// Transports that event handlers are to hear nothing of.
@@ -99,6 +103,7 @@ impl Front {
             admin: RefCell::new(None),
             errands: RefCell::new(None),
             hub: RefCell::new(None),
+            capture_end: RefCell::new(None),
             questions: RefCell::default(),
             quiet: RefCell::default(),
             connections: Cell::new(0),
@@ -139,6 +144,11 @@ impl Front {
     /// Who answers the Admin API.
     pub fn set_admin(&self, admin: Rc<AdminApi>) {
         *self.admin.borrow_mut() = Some(admin);
+    }
+
+    /// Who closes the files of captures whose handle has ended.
+    pub fn set_capture_end(&self, end: Rc<CaptureEnd>) {
+        *self.capture_end.borrow_mut() = Some(end);
     }
 
     /// Who runs errands.
@@ -238,6 +248,7 @@ impl Front {
                 events.into_iter().for_each(|event| hub.publish(event));
             }
             self.hand_on_statistics();
+            self.hand_on_ends_of_captures();
             if outgoing.is_empty() && errands.is_empty() {
                 return;
             }
@@ -276,6 +287,14 @@ impl Front {
             }
         }
         answer.ok()?.ok().flatten()
+    }
+
+    fn hand_on_ends_of_captures(&self) {
+        let ended = self.core.borrow_mut().take_ended_captures();
+        let end = self.capture_end.borrow().clone();
+        if let Some(end) = end {
+            ended.into_iter().for_each(|id| end(id));
+        }
     }
 
     fn hand_on_statistics(&self) {

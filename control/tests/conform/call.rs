@@ -1,12 +1,11 @@
 //! A call of a PeerConnection of another implementation (str0m) with EchoTest.
 
 use crate::client::{Ws, merged};
-use crate::target::Target;
+use crate::target::{Target, media_address};
 use bifrons_loadtest::peer::str0m::format::Codec;
 use bifrons_loadtest::peer::str0m::media::Direction;
 use bifrons_loadtest::peer::{Line, Peer, PeerConfig, Shape, Stats};
 use serde_json::{Value, json};
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// How long anything may take that has to come.
@@ -30,7 +29,7 @@ pub(crate) fn both() -> Vec<Line> {
 
 /// A peer on loopback that keeps what the tests look at.
 pub(crate) async fn peer(codecs: &[Codec]) -> Peer {
-    let mut config = PeerConfig::new(Ipv4Addr::LOCALHOST.into());
+    let mut config = PeerConfig::new(media_address().into());
     config.codecs = codecs.to_vec();
     config.keep_headers = 16;
     config.keep_rtcp = 256;

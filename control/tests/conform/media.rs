@@ -7,9 +7,10 @@ use bifrons_core::ice::{InterfaceAddress, LocalPlan, LocalRules};
 use bifrons_core::media::{ShardCommand, ShardEvent};
 use bifrons_datapath::dtls_openssl::{Certificate, DtlsContext, DtlsSettings, KeyKind};
 use bifrons_datapath::engine::EngineChoice;
-use bifrons_datapath::queue::Doorbell;
+use bifrons_datapath::queue::{Doorbell, Rx};
 use bifrons_datapath::shard::ShardConfig;
 use bifrons_datapath::start::{Datapath, DatapathOptions};
+use bifrons_datapath::tap::Tapped;
 use bifrons_datapath::udp::SocketOptions;
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
@@ -93,6 +94,11 @@ impl Media {
 }
 
 impl Shards {
+    /// What the shards' taps yield.
+    pub(crate) fn taps(&self) -> Vec<Rx<Tapped>> {
+        std::mem::take(&mut self.0.borrow_mut().taps)
+    }
+
     /// Hands what the shards say to the dispatcher, as long as the test runs.
     pub(crate) fn serve(&self, front: &Rc<Front>) {
         let (datapath, front) = (self.0.clone(), front.clone());

@@ -6,6 +6,7 @@ use crate::media::{Media, Shards as MediaShards};
 use crate::mute;
 use bifrons_control::admin::{Admin, AdminSettings};
 use bifrons_control::auth::Authority;
+use bifrons_control::capture::Captures;
 use bifrons_control::dispatch::{Core, CoreSettings, Parts, ServerFacts};
 use bifrons_control::negotiation::{Negotiation, NegotiationSettings, Negotiator, Shards};
 use bifrons_control::transport::{Bind, Front, Tls, http, moment, websocket};
@@ -63,6 +64,12 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Where the tests' own media are bound: loopback, unless another server does not offer that.
+pub(crate) fn media_address() -> Ipv4Addr {
+    let named = variable("BIFRONS_CONFORM_MEDIA").and_then(|address| address.parse().ok());
+    named.unwrap_or(Ipv4Addr::LOCALHOST)
+}
+
 impl Target {
     /// A server as it comes.
     pub(crate) async fn start() -> Self {
@@ -92,9 +99,14 @@ impl Target {
 
     /// A server with an Admin API that asks for [`admin::SECRET`].
     pub(crate) async fn with_admin() -> Self {
+        Self::or_foreign(admin::setup()).await
+    }
+
+    /// A server of this setup, or somebody else's that is set up alike.
+    pub(crate) async fn or_foreign(setup: Setup) -> Self {
         match Self::foreign() {
             Some(target) => target,
-            None => Self::ours(admin::setup()).await,
+            None => Self::ours(setup).await,
         }
     }
 
@@ -178,7 +190,8 @@ impl Target {
             setup.http.doors.push(http::Door { bind, gate, admin, tls, base_path });
         }
         if setup.admin {
-            Admin::new(setup.admin_settings).attend(&front);
+            let taps = shards.as_ref().map(MediaShards::taps).unwrap_or_default();
+            Admin::new(setup.admin_settings, Captures::new(taps)).attend(&front);
         }
         let (_, ws) = websocket::WebSockets::start(&front, setup.websocket).expect("binds");
         let (_, http) = http::Http::start(&front, setup.http).expect("binds");

@@ -2,7 +2,7 @@
 //! done, what is in between is plain bytes.
 
 use crate::call::PATIENCE;
-use crate::target::xorshift;
+use crate::target::{media_address, xorshift};
 use bifrons_control::transport::moment;
 use bifrons_core::dtls::{DtlsEngine, DtlsEvent, Fingerprint, MAX_DATAGRAM, Role};
 use bifrons_core::ice::{
@@ -17,7 +17,7 @@ use bifrons_datapath::dtls_openssl::{
 };
 use bifrons_datapath::peer::Keys;
 use std::cell::RefCell;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
@@ -65,7 +65,7 @@ pub(crate) fn value_of<'a>(sdp: &'a str, start: &str) -> &'a str {
 impl Wire {
     /// A peer that has not heard of anybody.
     pub(crate) async fn bind(profiles: &[SrtpProfile]) -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("binds");
+        let socket = UdpSocket::bind((media_address(), 0)).await.expect("binds");
         let address = socket.local_addr().expect("an address");
         let mut random = xorshift();
         let bytes: [u8; CREDENTIAL_RANDOM] = std::array::from_fn(|_| random() as u8);

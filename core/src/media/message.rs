@@ -24,6 +24,19 @@ pub struct Tuning {
     pub slow_link_losses: u32,
 }
 
+/// A capture, for the life of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TapId(pub u64);
+
+/// What a capture wants of a peer's packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tap {
+    /// Which capture.
+    pub id: TapId,
+    /// Bytes kept of each packet; 0 = all.
+    pub truncate_bytes: u16,
+}
+
 /// Control to shard.
 #[derive(Clone, Debug)]
 pub enum ShardCommand {
@@ -73,6 +86,13 @@ pub enum ShardCommand {
     },
     /// Changes settings for all peers, those that are up included.
     Tune(Tuning),
+    /// Captures a peer's RTP and RTCP in clear, or no longer.
+    Tap {
+        /// Which peer.
+        peer: PeerId,
+        /// For which capture; `None` = no longer.
+        tap: Option<Tap>,
+    },
     /// Asks for the shard's counters.
     Count,
     /// Ends every peer with a close alert, then the shard.

@@ -17,7 +17,7 @@ pub use id::{LineId, Mindex, PeerId, SinkId, SourceId};
 pub use line::{
     LayerSsrc, Line, MediaKind, Payload, PeerSetup, PeerUpdate, Receive, Send, Transport,
 };
-pub use message::{QueryTicket, ShardCommand, ShardEvent, Tuning};
+pub use message::{QueryTicket, ShardCommand, ShardEvent, Tap, TapId, Tuning};
 pub use plan::{Delay, LayerTarget, Plan, Route, RtcpRule, Selection, SourcePolicy, SwitchRule};
 pub use statistics::{
     Flow, LayerStatistics, LineStatistics, PeerStatistics, ShardCounters, WayStatistics,

@@ -10,6 +10,7 @@ use crate::forward::{Onward, Sink, SourceKey, Sources};
 use crate::peer::{Keys, Path, Peer};
 use crate::retransmit::{Meta, Sent};
 use crate::shard::Now;
+use crate::tap::{Direction, Tap, TappedKind, Tapping};
 use bifrons_core::codec::{Vp8Descriptor, Vp8Ids};
 use bifrons_core::media::Mindex;
 use bifrons_core::rtp::{
@@ -72,6 +73,7 @@ pub fn depart(
     sources: &Sources,
     now: Now,
     engine: &mut dyn Engine,
+    tap: &mut Tap,
 ) -> io::Result<Departed> {
     let mut departed = Departed::default();
     let mut queue = std::mem::take(&mut peer.queue);
@@ -81,7 +83,7 @@ pub fn depart(
         while !waiting.is_empty() {
             let room = engine.room(TRAIN_BYTES)?;
             let mut train = Train::default();
-            let taken = fill(room, &mut train, peer, sources, now, waiting, &mut departed);
+            let taken = fill(room, &mut train, peer, sources, now, waiting, &mut departed, tap);
             if train.len > 0 {
                 engine.send(socket, remote, train.len, train.segment);
             }
@@ -123,6 +125,7 @@ impl Train {
     }
 }
 
+#[allow(clippy::too_many_arguments)] // the split borrows of one peer and its shard
 /// Fills one train from the front of `waiting`; returns how many references it used up.
 fn fill(
     room: &mut [u8],
@@ -132,8 +135,10 @@ fn fill(
     now: Now,
     waiting: &[Departing],
     departed: &mut Departed,
+    tap: &mut Tap,
 ) -> usize {
-    let Peer { keys, lines, transport_seq, .. } = peer;
+    let Peer { keys, lines, transport_seq, tapping, .. } = peer;
+    let mut onlooker = Onlooker { tap, tapping, now };
     let Some(keys) = keys.as_mut() else { return waiting.len() };
     for (used, departing) in waiting.iter().enumerate() {
         let sink = lines
@@ -148,10 +153,10 @@ fn fill(
         let result = match *departing {
             Departing::First { source, packet, onward, .. } => {
                 let at = (source, packet, onward);
-                first(out, train, sink, keys, transport_seq, sources, at, now)
+                first(out, train, sink, keys, transport_seq, sources, at, now, &mut onlooker)
             }
             Departing::Again { sent, .. } => {
-                again(out, train, sink, keys, transport_seq, sources, sent, now)
+                again(out, train, sink, keys, transport_seq, sources, sent, now, &mut onlooker)
             }
         };
         match result {
@@ -189,6 +194,7 @@ fn first(
     sources: &Sources,
     (key, packet, onward): (SourceKey, u64, Onward),
     now: Now,
+    onlooker: &mut Onlooker<'_>,
 ) -> Outcome {
     let Some(source) = sources.get(key) else { return Outcome::Nothing };
     let Some((meta, bytes)) = source.ring().and_then(|ring| ring.get(packet)) else {
@@ -226,7 +232,7 @@ fn first(
     };
     place(out, seq, timestamp);
     stamp(out, &written, transport_seq, now, &mut sent);
-    let Some(size) = body.seal(keys, out, written.len, None, index) else {
+    let Some(size) = body.seal(keys, out, written.len, None, index, onlooker) else {
         return Outcome::Nothing;
     };
     if sink.nack {
@@ -246,6 +252,7 @@ fn again(
     sources: &Sources,
     mut sent: Sent,
     now: Now,
+    onlooker: &mut Onlooker<'_>,
 ) -> Outcome {
     let key = SourceKey { index: sent.source, generation: sent.generation };
     let packet = sources.get(key).and_then(|source| source.ring()?.get(sent.packet));
@@ -274,12 +281,12 @@ fn again(
         place(out, seq, sent.timestamp);
         let original = sent.seq;
         stamp(out, &written, transport_seq, now, &mut sent);
-        body.seal(keys, out, written.len, Some(original), index)
+        body.seal(keys, out, written.len, Some(original), index, onlooker)
     } else if sent.epoch == sink.epoch {
         // The same index again: the bytes have to be the same, stamps included.
         place(out, sent.seq, sent.timestamp);
         restamp(out, &written, &sent);
-        body.seal(keys, out, written.len, None, sent.index)
+        body.seal(keys, out, written.len, None, sent.index, onlooker)
     } else {
         None
     };
@@ -287,6 +294,25 @@ fn again(
     sink.counts.retransmissions += 1;
     count(sink, written.len, body.payload.len(), sent.timestamp, now);
     Outcome::Sealed(size)
+}
+
+/// A capture that may look at what a peer is sent, while it is in clear.
+struct Onlooker<'a> {
+    tap: &'a mut Tap,
+    tapping: &'a mut Option<Tapping>,
+    now: Now,
+}
+
+impl Onlooker<'_> {
+    #[inline]
+    fn looks(&self) -> bool {
+        self.tapping.is_some()
+    }
+
+    #[inline]
+    fn see(&mut self, packet: &[u8]) {
+        self.tap.note(self.tapping, self.now, Direction::Out, TappedKind::Rtp, packet);
+    }
 }
 
 /// A payload on its way out: the stored bytes, and the picture numbers they shall show.
@@ -306,11 +332,14 @@ impl Body<'_> {
         header: usize,
         repeats: Option<Seq>,
         index: u64,
+        onlooker: &mut Onlooker<'_>,
     ) -> Option<usize> {
         let len = match (repeats, self.pictures) {
-            (None, None) => return keys.seal_rtp(out, header, self.payload, index),
+            (None, None) if !onlooker.looks() => {
+                return keys.seal_rtp(out, header, self.payload, index);
+            }
             (Some(original), _) => rtx::wrap(out, header, original, self.payload).ok()?,
-            (None, Some(_)) => {
+            (None, _) => {
                 let len = header + self.payload.len();
                 out.get_mut(header..len)?.copy_from_slice(self.payload);
                 len
@@ -319,6 +348,7 @@ impl Body<'_> {
         if let Some((descriptor, ids)) = self.pictures {
             descriptor.rewrite(out.get_mut(len - self.payload.len()..len)?, ids);
         }
+        onlooker.see(out.get(..len)?);
         keys.seal_rtp_in_place(out, header, len, index)
     }
 }

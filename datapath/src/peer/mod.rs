@@ -19,6 +19,7 @@ pub use table::PeerTable;
 
 use crate::departure::Departing;
 use crate::report::Reports;
+use crate::tap::Tapping;
 use bifrons_core::dtls::{Fingerprint, Role};
 use bifrons_core::ice::{FailureTimer, IceAgent, SignallingProgress};
 use bifrons_core::media::{Mindex, PeerId, WayStatistics};
@@ -64,6 +65,8 @@ pub struct Peer {
     pub reports: Reports,
     /// Datagrams that could not be opened.
     pub unopened: u64,
+    /// The capture that looks on, if one does.
+    pub tapping: Option<Tapping>,
     /// Told that it is down; only `Close` is still expected.
     pub down: bool,
     /// Told to close; waits for the lane to have sent its alert.

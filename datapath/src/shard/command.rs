@@ -39,6 +39,11 @@ impl Shard {
                 self.tell(ShardEvent::Statistics { ticket, statistics });
             }
             ShardCommand::Tune(tuning) => self.tune(tuning),
+            ShardCommand::Tap { peer, tap } => {
+                if let Some(peer) = self.peers.get_mut(peer) {
+                    peer.tapping = tap.map(Into::into);
+                }
+            }
             ShardCommand::Count => {
                 let counters = self.counters();
                 self.tell(ShardEvent::Counters { shard: self.config.id, counters });
@@ -90,6 +95,7 @@ impl Shard {
             transport_seq: 0,
             reports: Reports::default(),
             unopened: 0,
+            tapping: None,
             down: false,
             closing: false,
         }));

@@ -26,6 +26,7 @@ use crate::forward::Sources;
 use crate::handoff::{Feedback, Parcel};
 use crate::handshake::{Datagram, ToLane};
 use crate::peer::{AddressTable, PeerTable};
+use crate::tap::Tap;
 use bifrons_core::media::{ShardCounters, ShardEvent};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -66,6 +67,7 @@ pub struct Shard {
     sources: Sources,
     timers: Timers,
     outbox: Outbox,
+    tap: Tap,
     /// Slots of peers with something to send in this turn.
     departing: Vec<u32>,
     /// Events for control that did not fit the ring yet.
@@ -100,6 +102,7 @@ impl Shard {
             sources: Sources::default(),
             timers: Timers::default(),
             outbox: Outbox::default(),
+            tap: Tap::default(),
             departing: Vec::with_capacity(256),
             events: VecDeque::new(),
             to_lane: VecDeque::new(),
@@ -111,6 +114,11 @@ impl Shard {
             unsent: 0,
             stopping: false,
         }
+    }
+
+    /// Gives the shard the tap that captures are made through; without one there are none.
+    pub fn attach_tap(&mut self, tap: Tap) {
+        self.tap = tap;
     }
 
     /// Its index.

@@ -4,6 +4,7 @@ use super::Shard;
 use crate::departure::Departing;
 use crate::forward::{Sink, SourceKey};
 use crate::peer::{Enqueued, Path, Peer};
+use crate::tap::{Direction, TappedKind};
 use bifrons_core::media::{Fact, PeerId, ShardEvent, SourceId};
 use bifrons_core::rtcp::{Compound, CompoundWriter, Nack, NtpTime, ReportBlock, Rtcp, SenderInfo};
 use bifrons_core::rtp::{MAX_PACKET, Ssrc};
@@ -20,6 +21,7 @@ impl Shard {
             peer.unopened += 1;
             return;
         };
+        self.tap.note(&mut peer.tapping, self.now, Direction::In, TappedKind::Rtcp, &bytes[..len]);
         let Ok(compound) = Compound::parse(&bytes[..len]) else {
             peer.unopened += 1;
             return;
@@ -158,6 +160,8 @@ impl Shard {
         if len == 0 {
             return false;
         }
+        let (out, kind) = (Direction::Out, TappedKind::Rtcp);
+        self.tap.note(&mut peer.tapping, self.now, out, kind, &room[..len]);
         let sealed = peer.keys.as_mut().and_then(|keys| keys.seal_rtcp(room, len));
         if let Some(len) = sealed {
             self.outbox.send(socket, remote, len);

@@ -7,6 +7,7 @@ use crate::handoff::Parcel;
 use crate::layers::Reading;
 use crate::peer::{Enqueued, Peer, PeerLine, ReceiveLine, StreamRole, Streams};
 use crate::retransmit::{Meta, SLOT_BYTES};
+use crate::tap::{Direction, TappedKind};
 use bifrons_core::media::{Fact, MediaKind, ShardEvent, SourceId};
 use bifrons_core::rtp::{
     Extension, MAX_PACKET, Packet, PayloadType, PlayoutDelay, parse_extensions, rtx,
@@ -28,6 +29,7 @@ impl Shard {
             peer.unopened += 1;
             return;
         };
+        self.tap.note(&mut peer.tapping, self.now, Direction::In, TappedKind::Rtp, &bytes[..len]);
         self.accept_rtp(slot, &mut bytes[..len]);
     }
 

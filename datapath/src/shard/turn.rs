@@ -31,7 +31,7 @@ impl Shard {
         let mut departing = std::mem::take(&mut self.departing);
         for &slot in &departing {
             let Some(peer) = self.peers.at_mut(slot) else { continue };
-            let departed = depart(peer, &self.sources, self.now, engine)?;
+            let departed = depart(peer, &self.sources, self.now, engine, &mut self.tap)?;
             self.counters.forwarded += departed.packets;
             self.counters.shed += departed.shed;
         }

@@ -1,9 +1,20 @@
 //! Requests about a handle without a PeerConnection.
 
 use super::{Operator, at, setup};
-use crate::client::{code_of, error_of};
+use crate::call::PATIENCE;
+use crate::client::{Ws, code_of, error_of};
 use crate::target::{Target, run};
 use serde_json::{Value, json};
+
+/// The next event of the core: 1.1.2 has EchoTest say `done` whether or not a call had begun.
+async fn own_event(ws: &mut Ws) -> Option<Value> {
+    loop {
+        let event = ws.event_within(PATIENCE).await?;
+        if event["janus"] != "event" {
+            return Some(event);
+        }
+    }
+}
 
 #[test]
 fn admin_24_the_plugins_view_alone() {
@@ -111,7 +122,7 @@ fn a_detached_handle_is_gone_and_its_owner_is_told() {
             let detach = at((session, handle), json!({"janus": "detach_handle"}));
             assert_eq!(operator.done(detach.clone()).await["session_id"], session);
             let told = json!({"janus": "detached", "session_id": session, "sender": handle});
-            assert_eq!(ws.event().await, told);
+            assert_eq!(own_event(&mut ws).await, Some(told));
             let gone = format!("459 No such handle {handle} in session {session}");
             assert_eq!(error_of(&operator.ask(detach).await), gone);
         }
@@ -127,7 +138,8 @@ fn nothing_to_hang_up_is_no_failure_and_no_event() {
         let handle = ws.attached().await;
         let reply = operator.done(at(handle, json!({"janus": "hangup_webrtc"}))).await;
         assert_eq!(reply["session_id"], handle.0);
-        ws.no_event().await;
+        assert_eq!(ws.ask(json!({"janus": "ping"})).await["janus"], "pong");
+        assert_eq!(ws.kept_event().filter(|event| event["janus"] != "event"), None);
         let nobody = at((handle.0, 77), json!({"janus": "hangup_webrtc"}));
         assert_eq!(code_of(&operator.ask(nobody).await), 459);
     });

@@ -1,6 +1,7 @@
 //! The Admin API, admin-events-recording §1-§5: a test `admin_NN_…` for each line of the checklist,
 //! over both transports where that makes a difference.
 
+mod captures;
 mod handles;
 mod live;
 mod root;

@@ -1,0 +1,120 @@
+//! The thread that empties the taps into files.
+
+use super::form::CaptureForm;
+use super::{LOOK, Order};
+use bifrons_core::media::TapId;
+use bifrons_datapath::queue::Rx;
+use bifrons_datapath::tap::Tapped;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+/// Packets taken from one shard before the others have their turn.
+const TURN: usize = 256;
+
+/// How long a capture that ends may wait for packets that its shard still had.
+const LINGER: Duration = Duration::from_millis(50);
+
+/// An open capture.
+struct Open {
+    form: CaptureForm,
+    label: String,
+    /// `None` after the disk refused.
+    file: Option<BufWriter<File>>,
+    packets: u64,
+    left_out: u64,
+}
+
+/// Serves until nobody can give orders any more, then closes what is open.
+pub(super) fn run(orders: &Receiver<Order>, mut rings: Vec<Rx<Tapped>>) {
+    let mut open: HashMap<TapId, Open> = HashMap::new();
+    loop {
+        let order = match open.is_empty() {
+            true => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false => orders.recv_timeout(LOOK),
+        };
+        match order {
+            Ok(Order::Begin { id, form, file, label }) => {
+                // Packets of captures that ended are nobody's.
+                drain(&mut rings, &mut open);
+                open.insert(id, Open::new(form, file, label));
+            }
+            Ok(Order::End { id, done }) => {
+                std::thread::sleep(LINGER);
+                drain(&mut rings, &mut open);
+                if let Some(capture) = open.remove(&id) {
+                    capture.close(id);
+                }
+                // Who asked may not wait any more.
+                let _ = done.map(|done| done.send(()));
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                if drain(&mut rings, &mut open) == 0 {
+                    open.values_mut().for_each(Open::flush);
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    drain(&mut rings, &mut open);
+    for (id, capture) in open {
+        capture.close(id);
+    }
+}
+
+/// Empties the rings; how many packets there were.
+fn drain(rings: &mut [Rx<Tapped>], open: &mut HashMap<TapId, Open>) -> usize {
+    let mut taken = 0;
+    loop {
+        let mut turn = 0;
+        for ring in rings.iter_mut() {
+            for packet in std::iter::from_fn(|| ring.pop()).take(TURN) {
+                turn += 1;
+                if let Some(capture) = open.get_mut(&packet.tap) {
+                    capture.write(&packet);
+                }
+            }
+        }
+        taken += turn;
+        if turn == 0 {
+            return taken;
+        }
+    }
+}
+
+impl Open {
+    fn new(form: CaptureForm, file: File, label: String) -> Self {
+        let file = Some(BufWriter::new(file));
+        let mut open = Open { form, label, file, packets: 0, left_out: 0 };
+        open.try_to(|file, _| form.begin(file));
+        open
+    }
+
+    /// Does something to the file; after the first failure, nothing more.
+    fn try_to(&mut self, what: impl FnOnce(&mut BufWriter<File>, &str) -> std::io::Result<()>) {
+        let Some(file) = &mut self.file else { return };
+        if let Err(error) = what(file, &self.label) {
+            tracing::error!(%error, handle = self.label, "capture ended by the disk");
+            self.file = None;
+        }
+    }
+
+    fn write(&mut self, packet: &Tapped) {
+        self.packets += 1;
+        self.left_out += u64::from(packet.left_out);
+        let form = self.form;
+        self.try_to(|file, label| form.write(file, packet, label));
+    }
+
+    fn flush(&mut self) {
+        self.try_to(|file, _| file.flush());
+    }
+
+    fn close(mut self, id: TapId) {
+        self.flush();
+        let Open { packets, left_out, label, .. } = self;
+        tracing::info!(capture = id.0, packets, left_out, handle = label, "capture ended");
+    }
+}
