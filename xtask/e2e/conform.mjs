@@ -85,7 +85,14 @@ async function work(queue, count) {
 
 /** Runs the other checks there are, those of the Rust tests, against the same server. */
 function runOthers(command) {
-  const env = { ...process.env, BIFRONS_CONFORM_WS: '127.0.0.1:8188', BIFRONS_CONFORM_HTTP: '127.0.0.1:8088/janus' };
+  const env = {
+    ...process.env,
+    BIFRONS_CONFORM_WS: '127.0.0.1:8188',
+    BIFRONS_CONFORM_HTTP: '127.0.0.1:8088/janus',
+    BIFRONS_CONFORM_ADMIN_WS: '127.0.0.1:7188',
+    BIFRONS_CONFORM_ADMIN_HTTP: '127.0.0.1:7088',
+    BIFRONS_CONFORM_MEDIA: network.MEDIA_ADDRESS.v4,
+  };
   const child = spawn('sh', ['-c', command], { env, stdio: 'inherit' });
   return new Promise((done) => child.on('exit', done));
 }

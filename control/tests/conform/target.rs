@@ -118,6 +118,11 @@ impl Target {
         }
     }
 
+    /// A server with media whose dispatcher the test asks; `None` if it is somebody else's.
+    pub(crate) async fn described() -> Option<Self> {
+        Self::with(Setup { media: Some(Media::default()), ..Setup::default() }).await
+    }
+
     /// A server with a configuration of its own; `None` if the server is somebody else's.
     pub(crate) async fn with(setup: Setup) -> Option<Self> {
         if foreign().is_some() {

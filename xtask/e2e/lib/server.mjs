@@ -13,6 +13,9 @@ export const ADDRESS = {
   http: 'http://127.0.0.1:8088/janus',
 };
 
+/** What the Admin API asks for. */
+const ADMIN_SECRET = 'a secret of admins';
+
 /** The whole configuration, as the documentation of Janus describes these keys. */
 function configuration(folder, general) {
   const libraries = DEBIAN;
@@ -24,6 +27,7 @@ function configuration(folder, general) {
 	events_folder = "${libraries}/events"
 	loggers_folder = "${libraries}/loggers"
 	debug_level = 4
+	admin_secret = "${ADMIN_SECRET}"
 	${general}
 }
 media: {
@@ -48,7 +52,9 @@ transports: {
 	https = false
 }
 admin: {
-	admin_http = false
+	admin_base_path = "/admin"
+	admin_http = true
+	admin_port = 7088
 }
 `,
     'janus.transport.websockets.jcfg': `general: {
@@ -58,7 +64,8 @@ admin: {
 	wss = false
 }
 admin: {
-	admin_ws = false
+	admin_ws = true
+	admin_ws_port = 7188
 }
 `,
     'janus.plugin.echotest.jcfg': '',
