@@ -1,5 +1,6 @@
 //! What a peer and its shard report to each other, and when (webrtc-behaviour §6-§7).
 
+use bifrons_core::media::RoundTrip;
 use bifrons_core::rtcp::ArrivalRecorder;
 use bifrons_core::rtp::Seq;
 
@@ -38,6 +39,8 @@ pub struct Reports {
     pub nack_due_us: Option<u64>,
     /// Round trip from the peer's receiver reports, in microseconds; 0 = unknown.
     pub rtt_us: u32,
+    /// What that was calculated from.
+    pub round_trip: Option<RoundTrip>,
     /// How long sent packets may be repeated, in microseconds.
     pub keep_us: u64,
     /// The peer's last bandwidth estimate, in bit/s.

@@ -62,6 +62,10 @@ impl Host for View<'_> {
             None => None,
         };
         let answered = jsep.is_some();
+        if let Some(jsep) = &jsep {
+            let text = |name: &str| jsep.get(name).and_then(Value::as_str).unwrap_or_default();
+            core.note_description(handle, text("type"), text("sdp"), false);
+        }
         let Some((session, from)) = core.sessions.find(handle) else {
             return Err(PushError::NoHandle);
         };

@@ -224,6 +224,9 @@ fn module(about: &About) -> Value {
 impl Core {
     /// Lists a module that runs under its package name, e.g. a transport.
     pub fn list_module(&mut self, kind: ModuleKind, about: &About) {
+        if kind == ModuleKind::Transports {
+            self.transports.push(about.package);
+        }
         let list = self.modules.entry(kind).or_default();
         list.insert(about.package.to_owned(), module(about));
     }

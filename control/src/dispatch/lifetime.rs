@@ -1,5 +1,6 @@
 //! How handles and sessions end, and what time does to them (core-api §7).
 
+use super::events::Subject;
 use super::{Core, Deed, Moment, Outgoing, Owner, SWEEP_PERIOD, SessionEnd};
 use crate::session::{Handle, Session};
 use bifrons_core::api::event;
@@ -12,7 +13,8 @@ impl Core {
     /// When [`Core::tick`] has something to do next.
     pub fn next_deadline(&self) -> Instant {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        timer.map_or(self.next_sweep, |at| at.min(self.next_sweep))
+        let others = [timer, self.peer_events.next_deadline(), self.next_update];
+        others.into_iter().flatten().fold(self.next_sweep, Instant::min)
     }
 
     /// Lets time act: plugin timers, and every two seconds the sweep for expired sessions.
@@ -29,6 +31,8 @@ impl Core {
             self.next_sweep = now.at + SWEEP_PERIOD;
             self.sweep();
         }
+        self.ask_reports();
+        self.note_update();
         self.settle();
     }
 
@@ -92,8 +96,9 @@ impl Core {
         if why == SessionEnd::TimedOut {
             self.emit(owner, session_id, event::timeout(session_id));
         }
+        self.note_over(&session, why == SessionEnd::TimedOut);
         for handle in session.handles.values() {
-            self.retire(handle);
+            self.retire(session_id, handle);
         }
         self.send(Outgoing::Over { owner, session_id, why });
     }
@@ -101,7 +106,7 @@ impl Core {
     /// Ends a handle, and tells its client.
     pub(super) fn detach(&mut self, key: HandleKey) {
         let Some((session_id, handle)) = self.sessions.detach(key) else { return };
-        self.retire(&handle);
+        self.retire(session_id, &handle);
         if let Some(session) = self.sessions.get(session_id) {
             let message = event::detached(self.sender(session, &handle));
             self.emit(session.owner, session_id, message);
@@ -109,14 +114,18 @@ impl Core {
     }
 
     /// The end of a handle that is in no table any more.
-    fn retire(&mut self, handle: &Handle) {
+    fn retire(&mut self, session_id: u64, handle: &Handle) {
         let key = handle.key;
-        self.negotiator.hangup(key, DownReason::Detach);
+        if self.negotiator.hangup(key, DownReason::Detach) {
+            self.note_down(key, Subject::handle(session_id, handle), DownReason::Detach);
+        }
         self.fail_pending(key);
         let capture = self.captures.remove(&key);
         self.ended_captures.extend(capture.map(|capture| capture.id));
         self.call(handle.plugin, |plugin, host| plugin.destroy_session(host, key));
         self.negotiator.forget(key);
+        let event = self.handle_event("detached", session_id, handle);
+        self.events.extend(event);
     }
 
     /// Closes a handle's PeerConnection, if it has one: the plugin hears of it, then the client.
@@ -137,6 +146,8 @@ impl Core {
                 }
             } else if let Some((key, what)) = self.negotiator.poll_event() {
                 self.take_peer_event(key, what);
+            } else if let Some(report) = self.negotiator.poll_report() {
+                self.take_report(report);
             } else {
                 return;
             }

@@ -3,7 +3,7 @@
 use super::request::Outcome;
 use super::{Core, MAX_DEFERRED, Origin, Outgoing, Pending};
 use bifrons_core::api::{ApiError, Envelope, ErrorCode, Expect, JsepRequest, reply, required};
-use bifrons_core::plugin::{HandleKey, ReplyKey, Request, Verdict};
+use bifrons_core::plugin::{HandleKey, JsepKind, ReplyKey, Request, Verdict};
 use serde_json::Value;
 
 fn failed(text: impl Into<std::borrow::Cow<'static, str>>) -> ApiError {
@@ -28,7 +28,15 @@ impl Core {
             None => return Err(failed(NO_PLUGIN)),
         };
         let jsep = match &jsep {
-            Some(jsep) => Some(self.negotiator.apply_remote(handle, jsep, self.now.at)?),
+            Some(jsep) => {
+                let applied = self.negotiator.apply_remote(handle, jsep, self.now.at)?;
+                let kind = match jsep.kind {
+                    JsepKind::Offer => "offer",
+                    JsepKind::Answer => "answer",
+                };
+                self.note_description(handle, kind, &jsep.sdp, true);
+                Some(applied)
+            }
             None => None,
         };
         if jsep.is_some() {

@@ -21,6 +21,7 @@ mod message;
 mod operator;
 mod outgoing;
 mod peer;
+mod peer_events;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ use crate::session::Sessions;
 use bifrons_core::config::Tree;
 use bifrons_core::media::{DownReason, PeerStatistics, QueryTicket, TapId};
 use bifrons_core::plugin::{About, HandleKey, Host, Plugin, ReplyKey, Ticket};
+use peer_events::PeerEvents;
 use serde_json::{Map, Value};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -175,6 +177,12 @@ pub struct Core {
     held: Option<Vec<Outgoing>>,
     errands: VecDeque<Errand>,
     events: VecDeque<Event>,
+    peer_events: PeerEvents,
+    /// Packages of the transports, by their ids.
+    transports: Vec<&'static str>,
+    next_update: Option<Instant>,
+    /// The last statistics of a PeerConnection come after its end.
+    reports_ends: bool,
     deeds: VecDeque<Deed>,
     pending: HashMap<ReplyKey, Pending>,
     tickets: HashMap<Ticket, usize>,
@@ -193,7 +201,8 @@ pub struct Core {
 
 impl Core {
     /// A server without plugins.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(mut parts: Parts) -> Self {
+        let reports_ends = parts.settings.events_enabled && parts.negotiator.report_ends();
         Core {
             settings: parts.settings,
             authority: parts.authority,
@@ -209,6 +218,10 @@ impl Core {
             held: None,
             errands: VecDeque::new(),
             events: VecDeque::new(),
+            peer_events: PeerEvents::default(),
+            transports: Vec::new(),
+            next_update: None,
+            reports_ends,
             deeds: VecDeque::new(),
             pending: HashMap::new(),
             tickets: HashMap::new(),

@@ -29,6 +29,14 @@ pub struct Origin {
     pub request: u64,
 }
 
+impl Origin {
+    /// What events call the connection or, where connections have no name, the request.
+    pub fn name(&self) -> String {
+        let ConnectionId(connection) = self.owner.connection;
+        if connection == 0 { self.request.to_string() } else { connection.to_string() }
+    }
+}
+
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionEnd {

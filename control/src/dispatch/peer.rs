@@ -14,7 +14,9 @@ impl Core {
         self.now = now;
         for event in events {
             if let ShardEvent::Statistics { ticket, statistics } = event {
+                self.negotiator.statistics(ticket, statistics.as_deref());
                 self.statistics.push((ticket, statistics));
+                self.settle();
                 continue;
             }
             self.negotiator.shard_event(event);
@@ -39,18 +41,24 @@ impl Core {
         let plugin = handle.plugin;
         match what {
             PeerEvent::Up(peer) => {
+                self.note_keys(key);
                 self.call(plugin, |plugin, host| plugin.setup_media(host, key, peer));
+                self.note_up(key);
                 self.tell(key, |_, from| Some(event::webrtc_up(from)));
             }
             PeerEvent::Down(reason) => self.peer_down(key, reason),
             PeerEvent::Fact(fact) => {
+                self.note_fact(key, &fact);
                 self.tell(key, |core, from| core.fact_event(key, from, &fact));
                 self.call(plugin, |plugin, host| plugin.fact(host, key, &fact));
             }
-            PeerEvent::Candidate(candidate) => self.tell(key, |_, from| {
+            PeerEvent::Candidate(candidate) => {
                 let line = candidate.as_ref().map(|(mid, line)| (mid.as_str(), line.as_str()));
-                Some(event::trickle(from, line))
-            }),
+                if let Some((_, line)) = line {
+                    self.note_candidate(key, line, false);
+                }
+                self.tell(key, |_, from| Some(event::trickle(from, line)));
+            }
         }
     }
 
@@ -59,6 +67,9 @@ impl Core {
         let Some(handle) = self.sessions.find_mut(key) else { return };
         handle.early.clear();
         let plugin = handle.plugin;
+        if let Some(about) = self.subject(key) {
+            self.note_down(key, about, reason);
+        }
         self.call(plugin, |plugin, host| plugin.hangup_media(host, key));
         self.tell(key, |_, from| Some(event::hangup(from, reason.text())));
     }
@@ -91,7 +102,7 @@ impl Core {
     }
 
     /// Mid and kind of an audio or video line.
-    fn media_line(&self, key: HandleKey, mindex: u16) -> Option<(&str, &'static str)> {
+    pub(super) fn media_line(&self, key: HandleKey, mindex: u16) -> Option<(&str, &'static str)> {
         let (mid, kind) = self.negotiator.line(key, mindex)?;
         (kind != MediaKind::Data).then_some((mid, kind.name()))
     }

@@ -201,6 +201,7 @@ impl Core {
         }
         self.sessions.insert(session_id, origin.owner, self.now.at);
         self.outgoing.push_back(Outgoing::Created { owner: origin.owner, session_id });
+        self.note_created(session_id, origin);
         Ok(reply::created(envelope.transaction(), session_id))
     }
 
@@ -262,6 +263,9 @@ impl Core {
             let text = format!("Couldn't attach to plugin: error '{code}'");
             return Err(ApiError::new(ErrorCode::PluginAttach, text));
         }
+        let found = self.sessions.find(key);
+        let event = found.and_then(|(s, handle)| self.handle_event("attached", s.id, handle));
+        self.events.extend(event);
         Ok(reply::attached(session_id, envelope.transaction(), id))
     }
 }

@@ -69,6 +69,7 @@ impl Core {
                 let other_mid = matches!((&mid, first), (Some(mid), Some(first)) if mid != first);
                 let empty = line.is_empty() || line.contains("end-of-candidates");
                 if !(other_index || other_mid || empty) {
+                    self.note_candidate(key, &line, true);
                     self.negotiator.candidate(key, &line);
                 }
             }

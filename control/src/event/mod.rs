@@ -14,6 +14,7 @@ mod feed;
 mod hub;
 mod kind;
 mod open;
+pub mod statistics;
 
 pub use backoff::BackOff;
 pub use feed::{

@@ -7,6 +7,7 @@
 //! [`super::shards`] lets wait.
 
 use super::connection::{Connection, usable_one};
+use super::reports::{PeerReport, Reports};
 use super::routes::Routes;
 use super::slots::Slots;
 use super::view::{self, ConnectionView};
@@ -14,8 +15,8 @@ use super::{NegotiationSettings, Negotiator, PeerEvent, Shards};
 use bifrons_core::api::{ApiError, ErrorCode, JsepRequest};
 use bifrons_core::ice::{CREDENTIAL_RANDOM, Credentials};
 use bifrons_core::media::{
-    DownReason, Fact, MediaKind, Mindex, PeerId, Plan, QueryTicket, ShardCommand, ShardEvent,
-    SinkId, Tap, Tuning,
+    DownReason, Fact, MediaKind, Mindex, PeerId, PeerStatistics, Plan, QueryTicket, ShardCommand,
+    ShardEvent, SinkId, Tap, Tuning,
 };
 use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
 use serde_json::Value;
@@ -40,6 +41,7 @@ pub struct Negotiation {
     /// By shard.
     candidates: Vec<Vec<String>>,
     pub(super) events: VecDeque<(HandleKey, PeerEvent)>,
+    reports: Reports,
 }
 
 impl Negotiation {
@@ -65,6 +67,7 @@ impl Negotiation {
             taps: HashMap::new(),
             routes: Routes::default(),
             events: VecDeque::new(),
+            reports: Reports::default(),
         }
     }
 
@@ -110,6 +113,10 @@ impl Negotiation {
         let peer = connection.peer;
         self.routes.forget(peer, self.shards.as_mut());
         self.slots.release(peer, self.sessions.get(&handle).copied());
+        if self.reports.ending(handle, &connection) {
+            let ticket = QueryTicket(peer.to_bits());
+            self.shards.send(peer.shard, ShardCommand::Query { ticket, peer });
+        }
         if connection.is_open {
             self.shards.send(peer.shard, ShardCommand::Close { peer });
         } else {
@@ -124,6 +131,7 @@ impl Negotiation {
             self.end(handle);
             self.events.push_back((handle, PeerEvent::Down(DownReason::ShardFailed)));
         }
+        self.reports.gone(|peer| peer.shard == shard);
     }
 
     fn fact(&mut self, handle: HandleKey, fact: Fact) {
@@ -226,7 +234,10 @@ impl Negotiator for Negotiation {
 
     fn shard_event(&mut self, event: ShardEvent) {
         match event {
-            ShardEvent::Closed { peer } => self.slots.free(peer),
+            ShardEvent::Closed { peer } => {
+                self.slots.free(peer);
+                self.reports.gone(|of| of == peer);
+            }
             ShardEvent::Stopped { failure: None, .. } | ShardEvent::Counters { .. } => {}
             // Whoever asked takes them from the dispatcher.
             ShardEvent::Statistics { .. } => {}
@@ -275,6 +286,36 @@ impl Negotiator for Negotiation {
 
     fn poll_event(&mut self) -> Option<(HandleKey, PeerEvent)> {
         self.events.pop_front()
+    }
+
+    fn count(&self) -> usize {
+        self.connections.len()
+    }
+
+    fn report_ends(&mut self) -> bool {
+        self.reports.on = true;
+        true
+    }
+
+    fn ask_report(&mut self, handle: HandleKey) {
+        let Some(connection) = self.connections.get(&handle).filter(|it| it.is_open) else {
+            return;
+        };
+        let peer = connection.peer;
+        let ticket = QueryTicket(peer.to_bits());
+        self.reports.asked(peer);
+        self.shards.send(peer.shard, ShardCommand::Query { ticket, peer });
+    }
+
+    fn statistics(&mut self, ticket: QueryTicket, statistics: Option<&PeerStatistics>) {
+        let peer = PeerId::from_bits(ticket.0);
+        let handle = self.slots.handle(peer);
+        let connection = handle.and_then(|handle| Some((handle, self.connections.get(&handle)?)));
+        self.reports.answered(peer, connection, statistics);
+    }
+
+    fn poll_report(&mut self) -> Option<PeerReport> {
+        self.reports.next()
     }
 
     fn flush(&mut self) -> bool {

@@ -9,6 +9,7 @@ mod connection;
 mod engine;
 mod local;
 mod remote;
+mod reports;
 mod routes;
 mod settings;
 mod shards;
@@ -18,13 +19,15 @@ mod tests;
 mod view;
 
 pub use engine::{Negotiation, Random};
+pub use reports::{LineAbout, PeerReport};
 pub use settings::NegotiationSettings;
 pub use shards::{MAX_BACKLOG, RingShards, Shards};
 pub use view::ConnectionView;
 
 use bifrons_core::api::{ApiError, JsepRequest};
 use bifrons_core::media::{
-    DownReason, Fact, MediaKind, Mindex, PeerId, Plan, QueryTicket, ShardEvent, Tap, Tuning,
+    DownReason, Fact, MediaKind, Mindex, PeerId, PeerStatistics, Plan, QueryTicket, ShardEvent,
+    Tap, Tuning,
 };
 use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
 use serde_json::Value;
@@ -128,6 +131,32 @@ pub trait Negotiator {
 
     /// The next event for a handle.
     fn poll_event(&mut self) -> Option<(HandleKey, PeerEvent)> {
+        None
+    }
+
+    /// How many PeerConnections there are.
+    fn count(&self) -> usize {
+        0
+    }
+
+    /// From now on [`Negotiator::poll_report`] tells the last statistics of every PeerConnection
+    /// that ends. False where that cannot be had.
+    fn report_ends(&mut self) -> bool {
+        false
+    }
+
+    /// Asks the shard for statistics; they come by [`Negotiator::poll_report`].
+    fn ask_report(&mut self, handle: HandleKey) {
+        let _ = handle;
+    }
+
+    /// Takes statistics that a shard was asked for, whoever wanted them.
+    fn statistics(&mut self, ticket: QueryTicket, statistics: Option<&PeerStatistics>) {
+        let _ = (ticket, statistics);
+    }
+
+    /// The next statistics that were asked for, or the last of a PeerConnection that ended.
+    fn poll_report(&mut self) -> Option<PeerReport> {
         None
     }
 

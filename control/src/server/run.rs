@@ -28,6 +28,9 @@ const RETRY: Duration = Duration::from_millis(2);
 /// How long shards may take to send their close alerts and end.
 const FAREWELL: Duration = Duration::from_secs(3);
 
+/// How long event handlers may take to deliver what they have.
+const LAST_EVENTS: Duration = Duration::from_secs(2);
+
 /// The bell, as the runtime waits for it.
 struct Bell {
     bell: Doorbell,
@@ -105,12 +108,12 @@ impl<'a> Signals<'a> {
         })
     }
 
-    /// Waits for a signal to stop; others are served on the way.
-    async fn stop(&mut self) {
+    /// Waits for a signal to stop, and tells its number; others are served on the way.
+    async fn stop(&mut self) -> i32 {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return SignalKind::terminate().as_raw_value(),
+                _ = self.interrupt.recv() => return SignalKind::interrupt().as_raw_value(),
                 _ = self.user1.recv() => self.upkeep.serve(RotateSignal::Usr1),
                 _ = self.hangup.recv() => self.upkeep.serve(RotateSignal::Hup),
                 () = awaited(&mut self.user2) => std::thread::sleep(stall().unwrap_or_default()),
@@ -146,11 +149,13 @@ pub(super) async fn until_told_to_stop(
     let bell = datapath.borrow().bell.clone();
     let bell = Bell::new(bell).map_err(failed)?;
     let time = tokio::task::spawn_local(front.clone().run());
-    tokio::select! {
-        () = serve(front, datapath, &bell) => {}
-        () = signals.stop() => {}
-    }
+    front.with(|core, now| core.announce_start(now));
+    let signal = tokio::select! {
+        () = serve(front, datapath, &bell) => 0,
+        signal = signals.stop() => signal,
+    };
     tracing::info!("stopping");
+    front.with(|core, now| core.announce_stop(now, signal));
     tokio::select! {
         () = say_farewell(front, datapath, &bell) => {}
         () = twice(&mut signals) => return Err("stopped at once, as it was asked to".to_owned()),
@@ -216,7 +221,10 @@ async fn say_farewell(front: &Rc<Front>, datapath: &Rc<RefCell<Datapath>>, bell:
             // A full ring holds what closes the peers: that goes first, then the stop.
             let waiting = front.with(|core: &mut Core, _| core.flush_shards());
             let asked = !waiting && shards.ask(&mut datapath.borrow_mut());
-            shards.take_note(take_events(datapath));
+            let events = take_events(datapath);
+            shards.take_note(&events);
+            // Event handlers are still to hear the last statistics.
+            front.with(|core, now| core.shard_events(now, events));
             if shards.are_over() {
                 return;
             }
@@ -229,6 +237,12 @@ async fn say_farewell(front: &Rc<Front>, datapath: &Rc<RefCell<Datapath>>, bell:
     };
     if tokio::time::timeout(FAREWELL, ended).await.is_err() {
         tracing::warn!(shards = ?shards.running, "shards did not end in time");
+    }
+    if let Some(hub) = front.hub() {
+        hub.close();
+        if tokio::time::timeout(LAST_EVENTS, hub.drained()).await.is_err() {
+            tracing::warn!("some event handlers did not deliver everything");
+        }
     }
 }
 
@@ -257,10 +271,10 @@ impl Ending {
         self.unasked.is_empty()
     }
 
-    fn take_note(&mut self, events: Vec<ShardEvent>) {
+    fn take_note(&mut self, events: &[ShardEvent]) {
         for event in events {
             if let ShardEvent::Stopped { shard, .. } = event {
-                self.running.remove(&shard);
+                self.running.remove(shard);
             }
         }
     }

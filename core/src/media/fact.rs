@@ -1,6 +1,7 @@
 //! What a shard tells control and plugins. Facts are coalesced and rate-limited where they arise.
 
 use super::{LineId, Mindex};
+use crate::ice::SelectedPair;
 
 /// Why a PeerConnection ended. [`DownReason::text`] is what clients see in `hangup`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -101,6 +102,8 @@ pub enum Fact {
     },
     /// ICE failed after having been connected; a restart may still rescue it.
     IceFailed,
+    /// Media goes by this pair of addresses from now on; the first one begins the handshake.
+    Path(SelectedPair),
     /// A route's source was replaced by a switch that had waited for its keyframe.
     Switched {
         /// The sink.

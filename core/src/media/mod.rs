@@ -20,5 +20,5 @@ pub use line::{
 pub use message::{QueryTicket, ShardCommand, ShardEvent, Tap, TapId, Tuning};
 pub use plan::{Delay, LayerTarget, Plan, Route, RtcpRule, Selection, SourcePolicy, SwitchRule};
 pub use statistics::{
-    Flow, LayerStatistics, LineStatistics, PeerStatistics, ShardCounters, WayStatistics,
+    Flow, LayerStatistics, LineStatistics, PeerStatistics, RoundTrip, ShardCounters, WayStatistics,
 };

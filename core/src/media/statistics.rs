@@ -48,11 +48,27 @@ pub struct LineStatistics {
     pub sent: LayerStatistics,
 }
 
+/// What the last round trip was calculated from (RFC 3550 §6.4.1), each the middle 32 bits of an
+/// NTP time or a span in 1/65536 s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoundTrip {
+    /// When the receiver report came.
+    pub ntp: u32,
+    /// The sender report it answers.
+    pub lsr: u32,
+    /// How long the peer had held that.
+    pub dlsr: u32,
+}
+
 /// One peer, as of when it was asked.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PeerStatistics {
     /// Round trip in ms from receiver reports; 0 = unknown.
     pub rtt_ms: u32,
+    /// What that was calculated from, once there is one.
+    pub round_trip: Option<RoundTrip>,
+    /// The peer's last bandwidth estimate (REMB) in bit/s; 0 = none.
+    pub remb_bps: u64,
     /// The SRTP profile's name, once keys are there.
     pub profile: Option<&'static str>,
     /// Datagrams that could not be opened: not yet keyed, replayed or forged.

@@ -64,10 +64,11 @@ impl Shard {
             }
             IceEvent::SelectedPair(selected) => {
                 let Some(socket) = self.socket_of(selected.pair.local) else { return };
-                if let Some(peer) = self.peers.at_mut(slot) {
-                    peer.way.selected = Some(selected);
-                    peer.path = Some(Path::Udp { socket, remote: selected.pair.remote });
-                }
+                let Some(peer) = self.peers.at_mut(slot) else { return };
+                peer.way.selected = Some(selected);
+                peer.path = Some(Path::Udp { socket, remote: selected.pair.remote });
+                let fact = ShardEvent::Fact { peer: peer.id, fact: Fact::Path(selected) };
+                self.tell(fact);
                 self.start_handshake(slot);
             }
             IceEvent::Checking => {}

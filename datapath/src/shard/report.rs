@@ -148,6 +148,8 @@ impl Shard {
         let peer = self.peers.get(id)?;
         Some(PeerStatistics {
             rtt_ms: peer.reports.rtt_us / 1000,
+            round_trip: peer.reports.round_trip,
+            remb_bps: peer.reports.remb_bps,
             profile: peer.keys.as_ref().map(|keys| keys.profile().name()),
             unopened: peer.unopened,
             way: WayStatistics { ice: peer.agent.state(), ..peer.way },

@@ -5,7 +5,7 @@ use crate::departure::Departing;
 use crate::forward::{Sink, SourceKey};
 use crate::peer::{Enqueued, Path, Peer};
 use crate::tap::{Direction, TappedKind};
-use bifrons_core::media::{Fact, PeerId, ShardEvent, SourceId};
+use bifrons_core::media::{Fact, PeerId, RoundTrip, ShardEvent, SourceId};
 use bifrons_core::rtcp::{Compound, CompoundWriter, Nack, NtpTime, ReportBlock, Rtcp, SenderInfo};
 use bifrons_core::rtp::{MAX_PACKET, Ssrc};
 
@@ -92,6 +92,8 @@ impl Shard {
         sink.quality.update(sent, nacked, block.highest_seq, block.lost, now_us);
         let newly = u32::try_from(block.lost.saturating_sub(before)).unwrap_or(0);
         if let Some(rtt_us) = rtt_us {
+            let (lsr, dlsr) = (block.last_sr, block.delay_since_sr);
+            peer.reports.round_trip = Some(RoundTrip { ntp: ntp.compact(), lsr, dlsr });
             peer.reports.round_trip(u32::try_from(rtt_us).unwrap_or(u32::MAX), least_us);
         }
         if threshold > 0 && newly >= threshold {
