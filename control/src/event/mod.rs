@@ -11,10 +11,16 @@
 
 mod backoff;
 mod feed;
+pub mod fields;
+pub mod gelf;
+mod gzip;
+pub mod http;
 mod hub;
 mod kind;
 mod open;
+mod outward;
 pub mod statistics;
+pub mod websocket;
 
 pub use backoff::BackOff;
 pub use feed::{
@@ -22,7 +28,7 @@ pub use feed::{
 };
 pub use hub::Hub;
 pub use kind::{EventKind, Mask};
-pub use open::{feed, open, settings};
+pub use open::{feed_settings, open, settings};
 
 use bifrons_core::plugin::About;
 use serde_json::{Map, Value};

@@ -1,8 +1,13 @@
 //! The event handlers that the configuration switches on.
 
+use super::gelf::GelfEvents;
+use super::http::HttpEvents;
+use super::websocket::WsEvents;
 use super::{FeedSettings, Hub, Mask};
 use bifrons_core::api::Style;
-use bifrons_core::config::event::EventSettings;
+use bifrons_core::config::event::{
+    EventSettings, GelfEventSettings, SampleEventSettings, WsEventSettings,
+};
 use bifrons_core::config::transport::JsonStyle;
 use bifrons_core::config::{Configuration, Configured};
 use std::path::Path;
@@ -15,7 +20,27 @@ pub fn open(configuration: &mut Configuration) -> Rc<Hub> {
     if !configuration.settings.events.broadcast {
         return hub;
     }
+    if let Some(from) = settings::<SampleEventSettings>(configuration, "sampleevh") {
+        report("sampleevh", from.common.enabled, || HttpEvents::start(&hub, &from).map(drop));
+    }
+    if let Some(from) = settings::<WsEventSettings>(configuration, "wsevh") {
+        report("wsevh", from.common.enabled, || WsEvents::start(&hub, &from).map(drop));
+    }
+    if let Some(from) = settings::<GelfEventSettings>(configuration, "gelfevh") {
+        report("gelfevh", from.common.enabled, || GelfEvents::start(&hub, &from).map(drop));
+    }
     hub
+}
+
+/// Starts a handler, if it is switched on, and says in the log what came of it.
+fn report(name: &str, enabled: bool, start: impl FnOnce() -> Result<(), String>) {
+    if !enabled {
+        return;
+    }
+    match start() {
+        Ok(()) => tracing::info!(name, "event handler runs"),
+        Err(reason) => tracing::error!("event handler {name} left out: {reason}"),
+    }
 }
 
 /// The settings of a handler, unless it is on the `disable` list; `name` is the middle of the
@@ -36,7 +61,7 @@ pub fn settings<C: Configured>(configuration: &mut Configuration, name: &str) ->
 }
 
 /// What a handler's file says to its feed.
-pub fn feed(from: &EventSettings) -> FeedSettings {
+pub fn feed_settings(from: &EventSettings) -> FeedSettings {
     let style = match from.json {
         JsonStyle::Indented => Style::Indented,
         JsonStyle::Plain => Style::Plain,

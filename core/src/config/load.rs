@@ -32,6 +32,13 @@ pub fn embedded(package: &str) -> Option<&'static str> {
         HTTP => include_str!("../../../conf/janus.transport.http.jcfg"),
         WEBSOCKETS => include_str!("../../../conf/janus.transport.websockets.jcfg"),
         "janus.plugin.echotest" => include_str!("../../../conf/janus.plugin.echotest.jcfg"),
+        "janus.eventhandler.sampleevh" => {
+            include_str!("../../../conf/janus.eventhandler.sampleevh.jcfg")
+        }
+        "janus.eventhandler.wsevh" => include_str!("../../../conf/janus.eventhandler.wsevh.jcfg"),
+        "janus.eventhandler.gelfevh" => {
+            include_str!("../../../conf/janus.eventhandler.gelfevh.jcfg")
+        }
         "janus.plugin.videoroom" => include_str!("../../../conf/janus.plugin.videoroom.jcfg"),
         _ => return None,
     })

@@ -1,6 +1,14 @@
 //! The settings of the event handlers, each from a file of its own (reference:
 //! admin-events-recording §8).
 
+pub mod gelf;
+pub mod http;
+pub mod websocket;
+
+pub use gelf::{GelfEventSettings, GelfProtocol};
+pub use http::SampleEventSettings;
+pub use websocket::WsEventSettings;
+
 use super::section::Section;
 use super::transport::JsonStyle;
 

@@ -1,5 +1,6 @@
 //! The sample files in `conf/` are held to the code.
 
+use crate::config::event::{GelfEventSettings, SampleEventSettings, WsEventSettings};
 use crate::config::load::{CORE, HTTP, WEBSOCKETS, embedded};
 use crate::config::sample::{disagreements, documented, woken};
 use crate::config::section::NONE;
@@ -34,6 +35,13 @@ fn http_sample_says_what_the_code_does() {
 #[test]
 fn websockets_sample_says_what_the_code_does() {
     check::<WebSocketSettings>(WEBSOCKETS);
+}
+
+#[test]
+fn event_handler_samples_say_what_the_code_does() {
+    check::<SampleEventSettings>("janus.eventhandler.sampleevh");
+    check::<WsEventSettings>("janus.eventhandler.wsevh");
+    check::<GelfEventSettings>("janus.eventhandler.gelfevh");
 }
 
 #[test]
