@@ -71,6 +71,7 @@ fn open_websockets(
     };
     let (_, ports) = websocket::WebSockets::start(front, settings)
         .map_err(|error| format!("WebSockets cannot listen: {error}"))?;
+    front.set_transport_events("janus.transport.websockets", from.general.events);
     tracing::info!("WebSockets on port {}", list(&ports));
     Ok(served)
 }
@@ -111,6 +112,7 @@ fn open_http(
     };
     let (_, ports) = http::Http::start(front, settings)
         .map_err(|error| format!("HTTP cannot listen: {error}"))?;
+    front.set_transport_events("janus.transport.http", from.general.events);
     tracing::info!("HTTP on port {}", list(&ports));
     Ok(served)
 }

@@ -5,7 +5,7 @@ use super::target::Place;
 use super::{Door, Http};
 use crate::demo::{self, DemoAnswer};
 use crate::dispatch::Origin;
-use crate::transport::MAX_REQUEST;
+use crate::transport::{MAX_REQUEST, Transport};
 use bifrons_core::api::{ApiError, ErrorCode, json, reply};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -26,6 +27,14 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Dropped;
 
 type Answer = Result<Response<Full<Bytes>>, Dropped>;
+
+/// One request as the transport knows it.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// Tells it from all others.
+    number: u64,
+    admin: bool,
+}
 
 /// Gives up a request's place among those waiting, whatever ended the wait.
 struct Waiting<'a> {
@@ -44,6 +53,7 @@ impl Http {
     pub(super) async fn answer(
         self: Rc<Self>,
         request: Request<Incoming>,
+        peer: Option<SocketAddr>,
         door: Rc<Door>,
     ) -> Answer {
         self.count(|counters| counters.requests += 1);
@@ -58,7 +68,8 @@ impl Http {
         let mirror = Mirror::of(headers);
         let origin = headers.get(header::ORIGIN).or_else(|| headers.get(header::REFERER));
         let mut response = if self.settings.cors.admits(origin.map(HeaderValue::as_bytes)) {
-            self.route(request, &door).await?
+            let asked = self.asked(peer, door.admin);
+            self.route(request, &door, asked).await?
         } else {
             head::empty(StatusCode::FORBIDDEN, After::Close)
         };
@@ -85,7 +96,24 @@ impl Http {
         Some(response)
     }
 
-    async fn route(&self, request: Request<Incoming>, door: &Door) -> Answer {
+    /// Gives a request its number, and tells event handlers of it (transports-auth §2.7).
+    fn asked(&self, peer: Option<SocketAddr>, admin: bool) -> Asked {
+        let number = self.next_request.get();
+        self.next_request.set(number + 1);
+        let asked = Asked { number, admin };
+        if let Some(front) = self.front.upgrade().filter(|front| front.events_enabled()) {
+            let mut data = json!({ "event": "request", "admin_api": admin });
+            if let Some(peer) = peer {
+                data["ip"] = peer.ip().to_string().into();
+                data["port"] = peer.port().into();
+            }
+            let origin = Origin { owner: self.owner(), request: number };
+            front.transport_event(self.about().package, &origin.name(), data);
+        }
+        asked
+    }
+
+    async fn route(&self, request: Request<Incoming>, door: &Door, asked: Asked) -> Answer {
         let place = Place::read(&door.base_path, request.uri().path());
         let method = request.method().clone();
         if method == Method::OPTIONS {
@@ -101,18 +129,18 @@ impl Http {
             return Ok(head::empty(StatusCode::NOT_FOUND, After::Close));
         }
         if method == Method::POST {
-            self.post(request, place, door).await
+            self.post(request, place, door, asked).await
         } else if door.admin {
-            self.get_admin(place).await
+            self.get_admin(place, asked).await
         } else {
-            self.get(place, request.uri().query().unwrap_or_default(), door).await
+            self.get(place, request.uri().query().unwrap_or_default(), door, asked).await
         }
     }
 
-    async fn get(&self, place: Place, query: &str, door: &Door) -> Answer {
+    async fn get(&self, place: Place, query: &str, door: &Door, asked: Asked) -> Answer {
         match place {
-            Place::Info => self.made_up("info", false).await,
-            Place::Ping => self.made_up("ping", false).await,
+            Place::Info => self.made_up("info", asked).await,
+            Place::Ping => self.made_up("ping", asked).await,
             Place::Api { depth: 1, session_id, .. } if session_id != 0 => {
                 Ok(self.poll(session_id, query).await)
             }
@@ -124,17 +152,17 @@ impl Http {
         }
     }
 
-    async fn get_admin(&self, place: Place) -> Answer {
+    async fn get_admin(&self, place: Place, asked: Asked) -> Answer {
         match place {
-            Place::Info => self.made_up("info", true).await,
-            Place::Ping => self.made_up("ping", true).await,
+            Place::Info => self.made_up("info", asked).await,
+            Place::Ping => self.made_up("ping", asked).await,
             Place::TooDeep => Ok(head::empty(StatusCode::NOT_FOUND, After::KeepAlive)),
             _ => Ok(self.error(ErrorCode::InvalidJson, "Request payload missing")),
         }
     }
 
     /// A request that stands for a GET, with a transaction of 11 characters.
-    async fn made_up(&self, verb: &str, admin: bool) -> Answer {
+    async fn made_up(&self, verb: &str, asked: Asked) -> Answer {
         let front = self.front.upgrade().ok_or(Dropped)?;
         let mut word = front.with(|core, _| core.random());
         let mut transaction = String::with_capacity(11);
@@ -142,10 +170,16 @@ impl Http {
             transaction.extend(char::from_digit((word % 36) as u32, 36));
             word /= 36;
         }
-        self.perform(json!({ "janus": verb, "transaction": transaction }), admin).await
+        self.perform(json!({ "janus": verb, "transaction": transaction }), asked).await
     }
 
-    async fn post(&self, request: Request<Incoming>, place: Place, door: &Door) -> Answer {
+    async fn post(
+        &self,
+        request: Request<Incoming>,
+        place: Place,
+        door: &Door,
+        asked: Asked,
+    ) -> Answer {
         let body = Limited::new(request.into_body(), MAX_REQUEST).collect();
         let body = match tokio::time::timeout(TIMEOUT, body).await {
             Ok(Ok(body)) => body.to_bytes(),
@@ -186,19 +220,18 @@ impl Http {
             let text = "Conflicting handle ID (payload and path)";
             return Ok(self.error(ErrorCode::InvalidRequestPath, text));
         }
-        self.perform(Value::Object(fields), door.admin).await
+        self.perform(Value::Object(fields), asked).await
     }
 
     /// Has a request served and waits for its reply.
-    async fn perform(&self, value: Value, admin: bool) -> Answer {
+    async fn perform(&self, value: Value, asked: Asked) -> Answer {
         let front = self.front.upgrade().ok_or(Dropped)?;
-        let request = self.next_request.get();
-        self.next_request.set(request + 1);
+        let request = asked.number;
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().insert(request, sender);
         let waiting = Waiting { http: self, request };
         let origin = Origin { owner: self.owner(), request };
-        if admin {
+        if asked.admin {
             front.admin_request(origin, value);
         } else {
             front.request(origin, value);

@@ -188,7 +188,7 @@ impl Http {
         let Some(stream) = secured(stream, door.tls.as_ref()).await else { return };
         let service = service_fn(|request| {
             tracing::trace!(?peer, method = %request.method(), "HTTP request");
-            self.clone().answer(request, door.clone())
+            self.clone().answer(request, peer, door.clone())
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

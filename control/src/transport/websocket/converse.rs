@@ -4,9 +4,10 @@ use super::handshake::{self, Rules};
 use super::link::{Link, LinkState};
 use super::{Door, WebSockets};
 use crate::transport::tls::secured;
-use crate::transport::{MAX_REQUEST, Stream};
+use crate::transport::{MAX_REQUEST, Stream, Transport};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use serde_json::json;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -83,8 +84,15 @@ impl WebSockets {
         tracing::debug!(?peer, connection = link.connection.0, admin, "WebSocket open");
         self.count(|counters| counters.accepted += 1);
         self.links.borrow_mut().insert(link.connection, link.clone());
+        let (package, name) = (self.about().package, link.connection.0.to_string());
+        let mut connected = json!({ "event": "connected", "admin_api": admin });
+        if let Some(peer) = peer {
+            connected["ip"] = peer.ip().to_string().into();
+        }
+        front.transport_event(package, &name, connected);
         self.converse(&link, socket, admin).await;
         self.links.borrow_mut().remove(&link.connection);
+        front.transport_event(package, &name, json!({ "event": "disconnected" }));
         front.connection_gone(self.owner(link.connection));
     }
 
