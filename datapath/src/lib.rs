@@ -20,6 +20,7 @@ pub mod report;
 pub mod retransmit;
 pub mod ring;
 pub mod run;
+pub mod seal;
 pub mod shard;
 pub mod start;
 pub mod tap;
