@@ -15,6 +15,7 @@ pub mod handoff;
 pub mod handshake;
 pub mod layers;
 pub mod peer;
+pub mod port;
 pub mod queue;
 pub mod report;
 pub mod retransmit;

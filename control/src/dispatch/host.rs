@@ -3,7 +3,9 @@
 use super::{Core, Deed, Errand, MAX_TIMERS};
 use crate::auth::Tokens;
 use bifrons_core::api::event;
-use bifrons_core::media::{DownReason, PeerId, Plan};
+use bifrons_core::media::{
+    DownReason, ForwarderId, IngestId, PeerId, Plan, Port, PortError, PortId, PortRequest,
+};
 use bifrons_core::plugin::{
     HandleKey, Host, OutgoingJsep, PushError, ReplyKey, StoreRequest, Ticket, Verdict,
 };
@@ -84,7 +86,32 @@ impl Host for View<'_> {
         self.core.reply_deferred(key, verdict);
     }
 
+    fn shards(&self) -> u8 {
+        self.core.negotiator.shards()
+    }
+
+    fn open_port(&mut self, request: PortRequest) -> Result<Port, PortError> {
+        self.core.negotiator.open_port(&request)
+    }
+
+    fn close_port(&mut self, port: PortId) {
+        self.core.negotiator.close_port(port);
+    }
+
+    fn new_ingest(&mut self, shard: u8) -> IngestId {
+        let ingest = IngestId { shard, number: self.core.fresh() as u32 };
+        self.core.ingests.insert(ingest, self.plugin);
+        ingest
+    }
+
+    fn new_forwarder(&mut self, shard: u8) -> ForwarderId {
+        ForwarderId { shard, number: self.core.fresh() as u32 }
+    }
+
     fn plan(&mut self, plan: Plan) {
+        if let Plan::EndIngest { ingest } = plan {
+            self.core.ingests.remove(&ingest);
+        }
         self.core.negotiator.plan(plan);
     }
 

@@ -148,6 +148,10 @@ impl Core {
                 self.take_peer_event(key, what);
             } else if let Some(report) = self.negotiator.poll_report() {
                 self.take_report(report);
+            } else if let Some((ingest, fact)) = self.negotiator.poll_ingest() {
+                if let Some(&plugin) = self.ingests.get(&ingest) {
+                    self.call(plugin, |plugin, host| plugin.ingest_fact(host, ingest, &fact));
+                }
             } else {
                 return;
             }

@@ -36,7 +36,7 @@ use crate::event::Event;
 use crate::negotiation::Negotiator;
 use crate::session::Sessions;
 use bifrons_core::config::Tree;
-use bifrons_core::media::{DownReason, PeerStatistics, QueryTicket, TapId};
+use bifrons_core::media::{DownReason, IngestId, PeerStatistics, QueryTicket, TapId};
 use bifrons_core::plugin::{About, HandleKey, Host, Plugin, ReplyKey, Ticket};
 use peer_events::PeerEvents;
 use serde_json::{Map, Value};
@@ -185,6 +185,8 @@ pub struct Core {
     reports_ends: bool,
     deeds: VecDeque<Deed>,
     pending: HashMap<ReplyKey, Pending>,
+    /// Whose each ingest is.
+    ingests: HashMap<IngestId, usize>,
     tickets: HashMap<Ticket, usize>,
     timers: BinaryHeap<Reverse<(Instant, Ticket)>>,
     next_sweep: Instant,
@@ -225,6 +227,7 @@ impl Core {
             deeds: VecDeque::new(),
             pending: HashMap::new(),
             tickets: HashMap::new(),
+            ingests: HashMap::new(),
             timers: BinaryHeap::new(),
             next_sweep: parts.now.at + SWEEP_PERIOD,
             next_name: 1,

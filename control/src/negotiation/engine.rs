@@ -7,6 +7,7 @@
 //! [`super::shards`] lets wait.
 
 use super::connection::{Connection, usable_one};
+use super::ports::Ports;
 use super::reports::{PeerReport, Reports};
 use super::routes::Routes;
 use super::slots::Slots;
@@ -15,8 +16,8 @@ use super::{NegotiationSettings, Negotiator, PeerEvent, Shards};
 use bifrons_core::api::{ApiError, ErrorCode, JsepRequest};
 use bifrons_core::ice::{CREDENTIAL_RANDOM, Credentials};
 use bifrons_core::media::{
-    DownReason, Fact, MediaKind, Mindex, PeerId, PeerStatistics, Plan, QueryTicket, ShardCommand,
-    ShardEvent, SinkId, Tap, Tuning,
+    DownReason, Fact, IngestId, MediaKind, Mindex, PeerId, PeerStatistics, Plan, Port, PortError,
+    PortId, PortRequest, QueryTicket, ShardCommand, ShardEvent, SinkId, Tap, Tuning,
 };
 use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
 use serde_json::Value;
@@ -38,6 +39,8 @@ pub struct Negotiation {
     pub(super) taps: HashMap<HandleKey, Tap>,
     slots: Slots,
     routes: Routes,
+    ports: Ports,
+    ingest_facts: VecDeque<(IngestId, Fact)>,
     /// By shard.
     candidates: Vec<Vec<String>>,
     pub(super) events: VecDeque<(HandleKey, PeerEvent)>,
@@ -66,6 +69,8 @@ impl Negotiation {
             sessions: HashMap::new(),
             taps: HashMap::new(),
             routes: Routes::default(),
+            ports: Ports::default(),
+            ingest_facts: VecDeque::new(),
             events: VecDeque::new(),
             reports: Reports::default(),
         }
@@ -229,11 +234,37 @@ impl Negotiator for Negotiation {
     }
 
     fn plan(&mut self, plan: Plan) {
+        if let Plan::Forwarder { forwarder, setup } = plan
+            && setup.from.is_none()
+            && let Err(error) =
+                self.ports.share(forwarder.shard, setup.to.is_ipv6(), self.shards.as_mut())
+        {
+            tracing::error!(?error, to = %setup.to, "nothing can be forwarded");
+        }
         self.routes.plan(plan, self.shards.as_mut());
+    }
+
+    fn shards(&self) -> u8 {
+        u8::try_from(self.shards.count()).unwrap_or(u8::MAX)
+    }
+
+    fn open_port(&mut self, request: &PortRequest) -> Result<Port, PortError> {
+        let mut bytes = [0; 2];
+        (self.random)(&mut bytes);
+        self.ports.open(request, u16::from_ne_bytes(bytes), self.shards.as_mut())
+    }
+
+    fn close_port(&mut self, port: PortId) {
+        self.ports.close(port, self.shards.as_mut());
+    }
+
+    fn poll_ingest(&mut self) -> Option<(IngestId, Fact)> {
+        self.ingest_facts.pop_front()
     }
 
     fn shard_event(&mut self, event: ShardEvent) {
         match event {
+            ShardEvent::IngestFact { ingest, fact } => self.ingest_facts.push_back((ingest, fact)),
             ShardEvent::Closed { peer } => {
                 self.slots.free(peer);
                 self.reports.gone(|of| of == peer);

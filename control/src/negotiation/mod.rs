@@ -8,6 +8,7 @@
 mod connection;
 mod engine;
 mod local;
+mod ports;
 mod remote;
 mod reports;
 mod routes;
@@ -26,8 +27,8 @@ pub use view::ConnectionView;
 
 use bifrons_core::api::{ApiError, JsepRequest};
 use bifrons_core::media::{
-    DownReason, Fact, MediaKind, Mindex, PeerId, PeerStatistics, Plan, QueryTicket, ShardEvent,
-    Tap, Tuning,
+    DownReason, Fact, IngestId, MediaKind, Mindex, PeerId, PeerStatistics, Plan, Port, PortError,
+    PortId, PortRequest, QueryTicket, ShardEvent, Tap, Tuning,
 };
 use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
 use serde_json::Value;
@@ -122,6 +123,30 @@ pub trait Negotiator {
     /// PeerConnections on each shard.
     fn load(&self) -> Vec<usize> {
         Vec::new()
+    }
+
+    /// How many shards there are.
+    fn shards(&self) -> u8 {
+        1
+    }
+
+    /// Binds a UDP port and hands it to its shard.
+    ///
+    /// # Errors
+    /// When the shard has as many as it takes, or the system refuses.
+    fn open_port(&mut self, request: &PortRequest) -> Result<Port, PortError> {
+        let _ = request;
+        Err(PortError::Unsupported)
+    }
+
+    /// Closes a port.
+    fn close_port(&mut self, port: PortId) {
+        let _ = port;
+    }
+
+    /// The next thing a shard noticed about an ingest.
+    fn poll_ingest(&mut self) -> Option<(IngestId, Fact)> {
+        None
     }
 
     /// Takes what a shard says. What it means for handles is then at [`Negotiator::poll_event`].

@@ -42,6 +42,19 @@ impl Routes {
             }
             Plan::Policy { source, .. } | Plan::Keyframe { source } => source.shard(),
             Plan::Remb { peer, .. } => peer.shard,
+            Plan::Ingest { ingest, .. } | Plan::Feed { ingest, .. } => ingest.shard,
+            Plan::Forwarder { forwarder, .. } => forwarder.shard,
+            Plan::Greet { port, .. } => port.shard,
+            Plan::EndIngest { ingest } => {
+                shards.send(ingest.shard, ShardCommand::Plan(plan));
+                self.end(SourceId::Ingest(ingest), shards);
+                return;
+            }
+            Plan::EndForwarder { forwarder } => {
+                shards.send(forwarder.shard, ShardCommand::Plan(plan));
+                self.starve(SinkId::Forwarder(forwarder), shards);
+                return;
+            }
         };
         shards.send(shard, ShardCommand::Plan(plan));
     }

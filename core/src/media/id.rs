@@ -1,6 +1,8 @@
 //! Names of things that live on shards. They are values: a name whose peer is gone, or whose slot
 //! was given to another peer, simply misses, because the generation differs.
 
+use super::{ForwarderId, IngestId};
+
 /// Index of an m-line in the SDP, from 0. Stable for the life of a PeerConnection.
 pub type Mindex = u16;
 
@@ -56,6 +58,8 @@ pub struct LineId {
 pub enum SourceId {
     /// What a peer sends on one of its m-lines, with all its simulcast layers.
     Line(LineId),
+    /// What arrives at ports of ours.
+    Ingest(IngestId),
 }
 
 impl SourceId {
@@ -63,6 +67,7 @@ impl SourceId {
     pub fn shard(self) -> u8 {
         match self {
             SourceId::Line(line) => line.peer.shard,
+            SourceId::Ingest(ingest) => ingest.shard,
         }
     }
 }
@@ -72,6 +77,8 @@ impl SourceId {
 pub enum SinkId {
     /// What a peer receives on one of its m-lines.
     Line(LineId),
+    /// What is sent to an address.
+    Forwarder(ForwarderId),
 }
 
 impl SinkId {
@@ -79,6 +86,7 @@ impl SinkId {
     pub fn shard(self) -> u8 {
         match self {
             SinkId::Line(line) => line.peer.shard,
+            SinkId::Forwarder(forwarder) => forwarder.shard,
         }
     }
 }

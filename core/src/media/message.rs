@@ -4,10 +4,11 @@
 //! bounded queue. Statistics are measures: latest wins.
 
 use super::{
-    DownReason, Fact, PeerId, PeerSetup, PeerStatistics, PeerUpdate, Plan, ShardCounters, SourceId,
+    DownReason, Fact, IngestId, PeerId, PeerSetup, PeerStatistics, PeerUpdate, Plan, PortId,
+    PortSocket, ShardCounters, SourceId,
 };
 use crate::ice::Candidate;
-use crate::srtp::SrtpProfile;
+use crate::srtp::{MasterKey, SrtpProfile};
 
 /// Ties a statistics answer to its question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,6 +66,20 @@ pub enum ShardCommand {
     Close {
         /// Which peer.
         peer: PeerId,
+    },
+    /// Takes a bound port over.
+    OpenPort {
+        /// Its name; number 0 and 1 are the ports that forwarders share, for IPv4 and IPv6.
+        port: PortId,
+        /// The socket.
+        socket: PortSocket,
+        /// Opens what arrives (SRTP).
+        open: Option<MasterKey>,
+    },
+    /// Closes a port; what it fed stays, without it.
+    ClosePort {
+        /// Which.
+        port: PortId,
     },
     /// A plugin's plan, sent to the shard of its sink (routes) or source (the rest).
     Plan(Plan),
@@ -125,6 +140,13 @@ pub enum ShardEvent {
     Fact {
         /// Which peer.
         peer: PeerId,
+        /// What.
+        fact: Fact,
+    },
+    /// Something worth telling about an ingest; its `mindex` is 0.
+    IngestFact {
+        /// Which ingest.
+        ingest: IngestId,
         /// What.
         fact: Fact,
     },

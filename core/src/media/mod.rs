@@ -10,6 +10,7 @@ mod id;
 mod line;
 mod message;
 mod plan;
+mod port;
 mod statistics;
 
 pub use fact::{DownReason, Fact, LayerKind};
@@ -19,6 +20,10 @@ pub use line::{
 };
 pub use message::{QueryTicket, ShardCommand, ShardEvent, Tap, TapId, Tuning};
 pub use plan::{Delay, LayerTarget, Plan, Route, RtcpRule, Selection, SourcePolicy, SwitchRule};
+pub use port::{
+    Carries, Family, ForwardSsrc, ForwarderId, ForwarderSetup, IngestId, IngestSetup, Port,
+    PortError, PortId, PortRequest, PortSocket,
+};
 pub use statistics::{
     Flow, LayerStatistics, LineStatistics, PeerStatistics, RoundTrip, ShardCounters, WayStatistics,
 };

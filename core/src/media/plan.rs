@@ -1,6 +1,9 @@
 //! What a plugin may ask of the datapath: plain deltas, applied between two packets.
 
-use super::{PeerId, SinkId, SourceId};
+use super::{
+    Carries, ForwarderId, ForwarderSetup, IngestId, IngestSetup, PeerId, PortId, SinkId, SourceId,
+};
+use std::net::SocketAddr;
 
 /// How a sink chooses among the layers of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -142,6 +145,48 @@ pub enum Plan {
     Keyframe {
         /// The source.
         source: SourceId,
+    },
+    /// Makes an ingest, or changes the one of that name.
+    Ingest {
+        /// Its name.
+        ingest: IngestId,
+        /// What it yields.
+        setup: IngestSetup,
+    },
+    /// Has a port feed an ingest; both live on one shard. Up to 64 feeds a port, 8 an ingest.
+    Feed {
+        /// The port.
+        port: PortId,
+        /// The ingest.
+        ingest: IngestId,
+        /// What the port carries for it.
+        carries: Carries,
+    },
+    /// Ends an ingest, with its feeds.
+    EndIngest {
+        /// Which.
+        ingest: IngestId,
+    },
+    /// Makes a forwarder, or changes the one of that name. It gets its source by
+    /// [`Plan::Route`], whose payload type and layer choice it follows.
+    Forwarder {
+        /// Its name.
+        forwarder: ForwarderId,
+        /// How RTP leaves.
+        setup: ForwarderSetup,
+    },
+    /// Sends a hello from a port, so that its far side knows it: the header of an RTP packet, all
+    /// zero but the version (plugin-videoroom §9.1).
+    Greet {
+        /// From which port.
+        port: PortId,
+        /// Whom.
+        to: SocketAddr,
+    },
+    /// Ends a forwarder.
+    EndForwarder {
+        /// Which.
+        forwarder: ForwarderId,
     },
     /// Sends one REMB to the peer now.
     Remb {

@@ -1,7 +1,7 @@
 //! What a plugin may do to the world.
 
 use super::{HandleKey, OutgoingJsep, ReplyKey, Verdict};
-use crate::media::{PeerId, Plan};
+use crate::media::{ForwarderId, IngestId, PeerId, Plan, Port, PortError, PortId, PortRequest};
 use serde_json::Value;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -84,6 +84,36 @@ pub trait Host {
 
     /// Hands a plan to the shards. About a peer that is gone: nothing happens.
     fn plan(&mut self, plan: Plan);
+
+    /// How many shards there are: what has no PeerConnection to be near to is spread over them.
+    fn shards(&self) -> u8 {
+        1
+    }
+
+    /// Binds a UDP port at once and hands it to its shard. It is the plugin's until
+    /// [`Host::close_port`].
+    ///
+    /// # Errors
+    /// When the shard has as many ports as it takes, or the system refuses.
+    fn open_port(&mut self, request: PortRequest) -> Result<Port, PortError> {
+        let _ = request;
+        Err(PortError::Unsupported)
+    }
+
+    /// Closes a port.
+    fn close_port(&mut self, port: PortId) {
+        let _ = port;
+    }
+
+    /// A name for an ingest on that shard; its facts come to this plugin.
+    fn new_ingest(&mut self, shard: u8) -> IngestId {
+        IngestId { shard, number: self.random() as u32 }
+    }
+
+    /// A name for a forwarder on that shard.
+    fn new_forwarder(&mut self, shard: u8) -> ForwarderId {
+        ForwarderId { shard, number: self.random() as u32 }
+    }
 
     /// The handle's PeerConnection, from its negotiation to its end.
     fn peer(&self, handle: HandleKey) -> Option<PeerId>;

@@ -18,7 +18,7 @@ pub use jsep::{Jsep, JsepKind, OutgoingJsep, SimulcastLine, SvcLine};
 pub use verdict::{ReplyKey, Request, Verdict};
 
 use crate::config::Tree;
-use crate::media::{Fact, PeerId};
+use crate::media::{Fact, IngestId, PeerId};
 use serde_json::Value;
 
 /// One attached handle, for its whole life. Unique in the process and never used again (a
@@ -82,6 +82,11 @@ pub trait Plugin {
     /// Something was noticed about the handle's media.
     fn fact(&mut self, host: &mut dyn Host, handle: HandleKey, fact: &Fact) {
         let _ = (host, handle, fact);
+    }
+
+    /// Something was noticed about an ingest of the plugin's.
+    fn ingest_fact(&mut self, host: &mut dyn Host, ingest: IngestId, fact: &Fact) {
+        let _ = (host, ingest, fact);
     }
 
     /// The handle is gone: the last call for it. Does its own hangup work where needed, since

@@ -78,6 +78,12 @@ impl Continuity {
         }
     }
 
+    /// As [`Self::new`], where the first packet's number follows `last`, as if `last` had been sent.
+    #[must_use]
+    pub const fn after(clock_rate: u32, last: u16) -> Self {
+        Self { next: Next::Switched, last_seq: Seq(last), ..Self::new(clock_rate) }
+    }
+
     /// The next packet comes from another source or layer: its number follows the last sent, its
     /// timestamp the last sent plus the wall time passed.
     pub fn switch_source(&mut self) {

@@ -8,7 +8,7 @@ use aes::{Aes128, Aes256};
 use std::fmt;
 
 /// Master key and salt of one direction.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct MasterKey {
     profile: SrtpProfile,
     key: [u8; 32],
@@ -28,6 +28,16 @@ impl MasterKey {
         own.key[..key.len()].copy_from_slice(key);
         own.salt[..salt.len()].copy_from_slice(salt);
         Ok(own)
+    }
+
+    /// A master key of `profile` from the base64 text of key and salt in one, as SDES and the Janus
+    /// API write it (RFC 4568 §6.1); `None` unless it is just that.
+    #[must_use]
+    pub fn from_base64(profile: SrtpProfile, text: &str) -> Option<Self> {
+        use base64::Engine;
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
+        let (key, salt) = bytes.split_at_checked(profile.key_len())?;
+        Self::new(profile, key, salt).ok()
     }
 
     /// The master key of what the side with DTLS role `sender` sends (RFC 5764 §4.2).

@@ -21,7 +21,7 @@ use std::io;
 /// Segments in one train: what a peer's receive path takes in one burst without harm.
 const TRAIN_SEGMENTS: usize = 16;
 /// Egress bytes asked for at a time: a train of the largest packets.
-const TRAIN_BYTES: usize = TRAIN_SEGMENTS * PACKET_ROOM;
+pub(crate) const TRAIN_BYTES: usize = TRAIN_SEGMENTS * PACKET_ROOM;
 /// Egress bytes one packet may need: its header with every extension, payload and tag.
 const PACKET_ROOM: usize = 2048;
 /// The kernel's limit for the bytes of one train.
@@ -99,15 +99,18 @@ pub fn depart(
 
 /// A run of equal-sized datagrams, the last of which may be shorter.
 #[derive(Clone, Copy, Debug, Default)]
-struct Train {
-    len: usize,
-    segment: u16,
-    segments: usize,
+pub(crate) struct Train {
+    /// Bytes so far.
+    pub(crate) len: usize,
+    /// Bytes of each datagram but the last.
+    pub(crate) segment: u16,
+    /// Datagrams so far.
+    pub(crate) segments: usize,
     closed: bool,
 }
 
 impl Train {
-    fn takes(&self, size: usize) -> bool {
+    pub(crate) fn takes(&self, size: usize) -> bool {
         self.segments == 0
             || (!self.closed
                 && size <= usize::from(self.segment)
@@ -115,7 +118,7 @@ impl Train {
                 && self.len + size <= TRAIN_LIMIT)
     }
 
-    fn add(&mut self, size: usize) {
+    pub(crate) fn add(&mut self, size: usize) {
         if self.segments == 0 {
             self.segment = size as u16;
         }

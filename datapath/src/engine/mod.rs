@@ -141,6 +141,16 @@ pub trait Engine {
     /// When 960 are attached, or the kernel refuses.
     fn attach(&mut self, socket: UdpSocket) -> io::Result<u16>;
 
+    /// As [`Engine::attach`], for a socket that a simulation knows by its address. Real engines
+    /// have none.
+    ///
+    /// # Errors
+    /// `Unsupported`, unless simulated.
+    fn attach_simulated(&mut self, address: SocketAddr) -> io::Result<u16> {
+        let _ = address;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Closes a socket after sending what is queued. Datagrams it still held are not handed out;
     /// its number is given out again once the kernel has let go of it.
     fn detach(&mut self, socket: u16);

@@ -44,6 +44,8 @@ pub struct Source {
     pub kind: MediaKind,
     /// Sinks on this shard.
     pub sinks: Vec<SinkPlace>,
+    /// Places of the forwarders on this shard.
+    pub forwarders: Vec<u32>,
     /// Other shards that want one copy of each packet.
     pub exports: Vec<u8>,
     /// Whether they have to be told that the source was muted.
@@ -191,6 +193,7 @@ impl Sources {
             key,
             kind,
             sinks: Vec::new(),
+            forwarders: Vec::new(),
             exports: Vec::new(),
             export_resumes: false,
             policy: SourcePolicy::default(),

@@ -80,6 +80,12 @@ impl Flow {
         }
     }
 
+    /// Whether a substream has this SSRC.
+    #[must_use]
+    pub fn has(&self, ssrc: Ssrc) -> bool {
+        self.tracks.iter().any(|track| track.ssrc == Some(ssrc))
+    }
+
     /// Whether the packet just noted came behind others of its substream.
     #[must_use]
     pub const fn is_late(&self) -> bool {

@@ -191,7 +191,8 @@ fn lack(clock: (NtpTime, u32), base: (NtpTime, u32), hz: u32) -> u32 {
 }
 
 impl Layer {
-    fn new(clock_hz: u32) -> Self {
+    /// One that nothing arrived on yet.
+    pub fn new(clock_hz: u32) -> Self {
         Layer {
             ssrc: None,
             seen: Seen::default(),

@@ -33,6 +33,8 @@ impl Shard {
             }
             ShardCommand::Close { peer } => self.close(peer),
             ShardCommand::Plan(plan) => self.plan(plan),
+            ShardCommand::OpenPort { port, socket, open } => self.open_port(port, socket, open),
+            ShardCommand::ClosePort { port } => self.close_port(port),
             ShardCommand::Export { source, shard, on } => self.export(source, shard, on),
             ShardCommand::Query { ticket, peer } => {
                 let statistics = self.statistics(peer).map(Box::new);

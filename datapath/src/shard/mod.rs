@@ -7,8 +7,10 @@
 mod clock;
 mod command;
 mod connect;
+mod forwarder;
 mod neighbour;
 mod outbox;
+mod port;
 mod receive;
 mod relay;
 mod report;
@@ -26,9 +28,11 @@ use crate::forward::Sources;
 use crate::handoff::{Feedback, Parcel};
 use crate::handshake::{Datagram, ToLane};
 use crate::peer::{AddressTable, PeerTable};
+use crate::port::{Forwarder, Ingest, Ports, Seals};
 use crate::tap::Tap;
-use bifrons_core::media::{ShardCounters, ShardEvent};
-use std::collections::VecDeque;
+use bifrons_core::media::{ForwarderId, IngestId, PortId, ShardCounters, ShardEvent};
+use slab::Slab;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -65,6 +69,17 @@ pub struct Shard {
     peers: PeerTable,
     addresses: AddressTable,
     sources: Sources,
+    ports: Ports,
+    ingests: Slab<Ingest>,
+    ingest_places: HashMap<IngestId, u32>,
+    forwarders: Slab<Forwarder>,
+    forwarder_places: HashMap<ForwarderId, u32>,
+    /// SRTP keys of forwarders.
+    seals: Seals,
+    /// Places of forwarders with something to send in this turn.
+    forwarding: Vec<u32>,
+    /// Hellos that leave in this turn.
+    greetings: Vec<(PortId, SocketAddr)>,
     timers: Timers,
     outbox: Outbox,
     tap: Tap,
@@ -100,6 +115,14 @@ impl Shard {
             now,
             peers: PeerTable::default(),
             sources: Sources::default(),
+            ports: Ports::default(),
+            ingests: Slab::new(),
+            ingest_places: HashMap::new(),
+            forwarders: Slab::new(),
+            forwarder_places: HashMap::new(),
+            seals: Seals::default(),
+            forwarding: Vec::with_capacity(64),
+            greetings: Vec::new(),
             timers: Timers::default(),
             outbox: Outbox::default(),
             tap: Tap::default(),
@@ -128,7 +151,7 @@ impl Shard {
 
     /// Its counters now.
     pub fn counters(&self) -> ShardCounters {
-        let shed = self.counters.shed + self.unsent + self.outbox.refused();
+        let shed = self.counters.shed + self.unsent + self.outbox.refused() + self.ports.refused();
         ShardCounters { peers: self.peers.len(), shed, ..self.counters }
     }
 

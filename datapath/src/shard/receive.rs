@@ -12,6 +12,10 @@ impl Shard {
     pub fn receive(&mut self, datagram: Received<'_>) {
         self.counters.received += 1;
         let Received { socket, from, bytes } = datagram;
+        if usize::from(socket) >= self.config.sockets.len() {
+            self.receive_at_port(socket, from, bytes);
+            return;
+        }
         match *bytes {
             [128..=191, second, ..] => match self.addresses.get(socket, from) {
                 Some(slot) if is_rtcp(second) => self.receive_rtcp(slot, bytes),

@@ -137,7 +137,8 @@ impl Shard {
 
     /// A policy with a keyframe interval needs its timer.
     pub(super) fn arm_keyframe_interval(&mut self, id: SourceId) {
-        let SourceId::Line(line) = id;
+        // Those of an ingest are asked for with its packets.
+        let SourceId::Line(line) = id else { return };
         if line.peer.shard == self.config.id && self.peers.get(line.peer).is_some() {
             self.timers.arm(line.peer.slot, self.now.us + 1);
         }

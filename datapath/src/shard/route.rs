@@ -13,6 +13,16 @@ impl Shard {
             Plan::Route { source, sink: SinkId::Line(sink), route } => {
                 self.set_route(source, sink, route);
             }
+            Plan::Route { source, sink: SinkId::Forwarder(sink), route } => {
+                self.feed_forwarder(source, sink, route);
+            }
+            Plan::Unroute { sink: SinkId::Forwarder(sink) } => self.starve_forwarder(sink),
+            Plan::Ingest { ingest, setup } => self.set_ingest(ingest, setup),
+            Plan::Feed { port, ingest, carries } => self.feed_ingest(port, ingest, carries),
+            Plan::EndIngest { ingest } => self.end_ingest(ingest),
+            Plan::Forwarder { forwarder, setup } => self.set_forwarder(forwarder, &setup),
+            Plan::Greet { port, to } => self.greetings.push((port, to)),
+            Plan::EndForwarder { forwarder } => self.end_forwarder(forwarder),
             Plan::Unroute { sink: SinkId::Line(sink) } => {
                 if self.peers.get(sink.peer).is_some() {
                     self.leave_source(sink.peer.slot, sink.mindex);
@@ -55,7 +65,7 @@ impl Shard {
     }
 
     /// The place of a source that is here, or of the local image of one elsewhere.
-    fn source_for(&mut self, id: SourceId, kind: MediaKind) -> Option<SourceKey> {
+    pub(super) fn source_for(&mut self, id: SourceId, kind: MediaKind) -> Option<SourceKey> {
         if id.shard() == self.config.id {
             return self.sources.find(id);
         }
@@ -76,7 +86,8 @@ impl Shard {
     pub(super) fn unlist(&mut self, key: SourceKey, place: SinkPlace) {
         let Some(source) = self.sources.get_mut(key) else { return };
         source.sinks.retain(|&have| have != place);
-        if source.sinks.is_empty() && source.id.shard() != self.config.id {
+        let idle = source.sinks.is_empty() && source.forwarders.is_empty();
+        if idle && source.id.shard() != self.config.id {
             self.sources.remove(key);
         }
     }
@@ -105,6 +116,7 @@ impl Shard {
                 sink.lose(source.key);
             }
         }
+        self.orphan_forwarders(source.key, &source.forwarders);
     }
 
     fn set_policy(&mut self, id: SourceId, policy: SourcePolicy) {
@@ -137,6 +149,11 @@ impl Shard {
                 sink.continuity.pause();
             }
         }
+        for &place in &source.forwarders {
+            if let Some(forwarder) = self.forwarders.get_mut(place as usize) {
+                forwarder.sink.continuity.pause();
+            }
+        }
     }
 
     pub(super) fn export(&mut self, id: SourceId, shard: u8, on: bool) {
@@ -155,10 +172,13 @@ impl Shard {
             self.feedback.push((id.shard(), Feedback::Keyframe(id)));
             return;
         }
-        let SourceId::Line(line) = id;
-        if let Some(source) = self.sources.find(id).and_then(|key| self.sources.get_mut(key)) {
-            source.keyframes.want();
-            self.timers.arm(line.peer.slot, self.now.us);
+        let Some(source) = self.sources.find(id).and_then(|key| self.sources.get_mut(key)) else {
+            return;
+        };
+        source.keyframes.want();
+        match id {
+            SourceId::Line(line) => self.timers.arm(line.peer.slot, self.now.us),
+            SourceId::Ingest(ingest) => self.ask_ingest(ingest),
         }
     }
 

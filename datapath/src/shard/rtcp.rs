@@ -173,7 +173,7 @@ impl Shard {
 
     /// Asks the sender of a source for a keyframe: all its substreams (webrtc-behaviour §7).
     fn send_pli(&mut self, source: SourceId) -> bool {
-        let SourceId::Line(line) = source;
+        let SourceId::Line(line) = source else { return false };
         self.send_compound(line.peer.slot, |writer, peer| {
             let Some(line) = peer.line_mut(line.mindex) else { return };
             let Some(receive) = &mut line.receive else { return };

@@ -5,12 +5,14 @@ use crate::departure::Departing;
 use crate::forward::{SourceKey, TalkChange};
 use crate::handoff::Parcel;
 use crate::layers::Reading;
-use crate::peer::{Enqueued, Peer, PeerLine, ReceiveLine, StreamRole, Streams};
+use crate::peer::{Enqueued, Layer, Peer, PeerLine, ReceiveLine, StreamRole, Streams};
+use crate::port::Waiting;
 use crate::retransmit::{Meta, SLOT_BYTES};
 use crate::tap::{Direction, TappedKind};
+use bifrons_core::codec::Codec;
 use bifrons_core::media::{Fact, MediaKind, ShardEvent, SourceId};
 use bifrons_core::rtp::{
-    Extension, MAX_PACKET, Packet, PayloadType, PlayoutDelay, parse_extensions, rtx,
+    Extension, ExtensionIds, MAX_PACKET, Packet, PayloadType, PlayoutDelay, parse_extensions, rtx,
 };
 
 impl Shard {
@@ -60,10 +62,14 @@ impl Shard {
             },
         };
         let bytes = &bytes[..len];
-        let Some(meta) = describe(bytes, receive, role.layer, line.kind, now.us) else {
+        let codec = Packet::parse_header(bytes).ok().and_then(|packet| {
+            receive.payload(packet.payload_type().get()).and_then(|(payload, _)| payload.codec)
+        });
+        let layer = &mut receive.layers[usize::from(role.layer)];
+        let place = (role.layer, line.kind);
+        let Some(meta) = describe(bytes, codec, &receive.ids, layer, place, now.us) else {
             return;
         };
-        let layer = &mut receive.layers[usize::from(role.layer)];
         if !layer.take(&meta, role.rtx, receive.nack, now.us) {
             return;
         }
@@ -83,14 +89,16 @@ impl Shard {
     }
 
     fn tell_talking(&mut self, key: SourceKey, change: TalkChange) {
-        let Some(SourceId::Line(line)) = self.sources.get(key).map(|source| source.id) else {
+        let Some(id) = self.sources.get(key).map(|source| source.id) else { return };
+        if id.shard() != self.config.id {
             return;
-        };
-        if line.peer.shard == self.config.id {
-            let TalkChange { talking, average_dbov } = change;
-            let fact = Fact::Talking { mindex: line.mindex, talking, average_dbov };
-            self.tell(ShardEvent::Fact { peer: line.peer, fact });
         }
+        let TalkChange { talking, average_dbov } = change;
+        let fact = |mindex| Fact::Talking { mindex, talking, average_dbov };
+        self.tell(match id {
+            SourceId::Line(line) => ShardEvent::Fact { peer: line.peer, fact: fact(line.mindex) },
+            SourceId::Ingest(ingest) => ShardEvent::IngestFact { ingest, fact: fact(0) },
+        });
     }
 
     /// Arms what an arrived packet may have made due: feedback, and questions for lost ones.
@@ -170,12 +178,38 @@ impl Shard {
                 Enqueued::Shed => self.counters.shed += 1,
             }
         }
+        if !source.forwarders.is_empty() && !muted {
+            wanted |= self.offer_forwarders(key, packet, &meta);
+        }
         if switched {
             self.settle_switches(key);
         }
         if wanted {
             self.want_keyframe(name);
         }
+    }
+
+    /// Sends a reference to each forwarder of the source. True if one of them needs a keyframe.
+    fn offer_forwarders(&mut self, key: SourceKey, packet: u64, meta: &Meta) -> bool {
+        let now_us = self.now.us;
+        let mut wanted = false;
+        let Some(source) = self.sources.get(key) else { return false };
+        for &place in &source.forwarders {
+            let Some(forwarder) = self.forwarders.get_mut(place as usize) else { continue };
+            let chosen = forwarder.choose(meta, &source.flow, now_us);
+            if forwarder.sink.layers.has_news() {
+                wanted |= forwarder.sink.layers.take_wish();
+                // Nobody is told of the layers of a forwarder.
+                let _ = forwarder.sink.layers.take_changes();
+            }
+            let Some(onward) = chosen else { continue };
+            match forwarder.enqueue(Waiting { source: key, packet, onward }) {
+                Some(true) => self.forwarding.push(place),
+                Some(false) => {}
+                None => self.counters.shed += 1,
+            }
+        }
+        wanted
     }
 
     fn export_packet(&mut self, key: SourceKey, bytes: &[u8], meta: Meta) {
@@ -264,19 +298,18 @@ fn restore(bytes: &mut [u8], receive: &ReceiveLine, layer: u8) -> Option<usize> 
 }
 
 /// Reads once what every sink will want to know.
-fn describe(
+pub(super) fn describe(
     bytes: &[u8],
-    receive: &mut ReceiveLine,
-    layer: u8,
-    kind: MediaKind,
+    codec: Option<Codec>,
+    ids: &ExtensionIds,
+    track: &mut Layer,
+    (layer, kind): (u8, MediaKind),
     now_us: u64,
 ) -> Option<Meta> {
     let packet = Packet::parse(bytes).ok()?;
     let pt = packet.payload_type().get();
-    let codec = receive.payload(pt).and_then(|(payload, _)| payload.codec);
     let payload = packet.layout().payload();
-    let extensions = parse_extensions(&packet, &receive.ids);
-    let track = receive.layers.get_mut(usize::from(layer))?;
+    let extensions = parse_extensions(&packet, ids);
     let mut meta = Meta {
         ssrc: packet.ssrc(),
         seq: packet.seq(),

@@ -27,6 +27,10 @@ impl Shard {
     /// # Errors
     /// Only those that make the engine useless.
     pub fn depart(&mut self, engine: &mut dyn Engine) -> io::Result<()> {
+        if !self.ports.is_settled() {
+            self.ports.settle(engine);
+        }
+        self.depart_forwarded(engine)?;
         self.send_outbox(engine)?;
         let mut departing = std::mem::take(&mut self.departing);
         for &slot in &departing {

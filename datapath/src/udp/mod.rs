@@ -5,11 +5,13 @@
 //! (reference/datapath-limits.md section 3). The port says which shard it is, so sockets are
 //! never shared between shards. Start-up only; `wire` has the forms used per packet.
 
+mod port;
 mod probe;
 #[cfg(test)]
 mod tests;
 pub(crate) mod wire;
 
+pub use port::open_port;
 pub use probe::UdpCapabilities;
 
 use std::io;

@@ -371,7 +371,8 @@ fn write_payload(
     payload
 }
 
-fn read_payload(payload: &[u8]) -> Option<(bool, u32, u64)> {
+/// Whether it is a keyframe's first packet, who made it, and the how-manieth it is; `None` if damaged.
+pub(crate) fn read_payload(payload: &[u8]) -> Option<(bool, u32, u64)> {
     let (_, rest) = payload.split_at_checked(11)?;
     let (author, rest) = rest.split_first_chunk::<4>()?;
     let (number, rest) = rest.split_first_chunk::<8>()?;

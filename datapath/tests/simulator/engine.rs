@@ -14,6 +14,8 @@ pub(crate) struct VirtualEngine {
     pub(crate) inbox: VecDeque<(u16, SocketAddr, Vec<u8>)>,
     pub(crate) sent: Vec<(u16, SocketAddr, Vec<u8>)>,
     pub(crate) trains: u64,
+    /// Addresses of attached ports, by socket number less one.
+    pub(crate) ports: Vec<Option<SocketAddr>>,
     arena: Vec<u8>,
     used: usize,
     queued: Vec<(u16, SocketAddr, usize, usize, u16)>,
@@ -26,6 +28,7 @@ impl VirtualEngine {
             inbox: VecDeque::new(),
             sent: Vec::new(),
             trains: 0,
+            ports: Vec::new(),
             // What an earlier batch left must never matter.
             arena: vec![0xA5; ARENA],
             used: 0,
@@ -87,7 +90,16 @@ impl Engine for VirtualEngine {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn detach(&mut self, _socket: u16) {}
+    fn attach_simulated(&mut self, address: SocketAddr) -> io::Result<u16> {
+        let free = self.ports.iter().position(Option::is_none).unwrap_or(self.ports.len());
+        self.ports.resize(self.ports.len().max(free + 1), None);
+        self.ports[free] = Some(address);
+        Ok(free as u16 + 1)
+    }
+
+    fn detach(&mut self, socket: u16) {
+        self.ports[usize::from(socket) - 1] = None;
+    }
 
     fn counters(&self) -> EngineCounters {
         self.counters

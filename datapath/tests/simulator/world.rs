@@ -11,6 +11,7 @@ use super::raw::Raw;
 use super::rng::Rng;
 use super::seal::SealWatch;
 use super::spec::{Spec, line};
+use super::wire::Wire;
 use bifrons_core::dtls::{Fingerprint, Role};
 use bifrons_core::ice::{CREDENTIAL_RANDOM, Candidate, Credentials};
 use bifrons_core::media::{
@@ -63,6 +64,8 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) clients: Vec<Client>,
     pub(crate) raws: Vec<Raw>,
+    /// Hosts without a PeerConnection.
+    pub(crate) wires: Vec<Wire>,
     /// The peer that serves each client.
     pub(crate) peers: Vec<PeerId>,
     /// What shards told control, and when control heard it.
@@ -102,6 +105,7 @@ impl World {
             nodes: nodes.collect(),
             clients: Vec::new(),
             raws: Vec::new(),
+            wires: Vec::new(),
             peers: Vec::new(),
             events: Vec::new(),
             stalled_until_us: 0,
@@ -407,7 +411,19 @@ impl World {
         let mut any = false;
         while let Some(datagram) = self.net.arrived(self.now_us) {
             any = true;
-            if let Some(node) = self.nodes.iter_mut().find(|node| node.address == datagram.to) {
+            let port = self.nodes.iter_mut().find_map(|node| {
+                let at = node.engine.ports.iter().position(|have| *have == Some(datagram.to))?;
+                Some((node, at as u16 + 1))
+            });
+            if let Some((node, socket)) = port {
+                node.engine.inbox.push_back((socket, datagram.from, datagram.bytes));
+            } else if let Some(wire) =
+                self.wires.iter_mut().find(|wire| wire.address == datagram.to)
+            {
+                wire.receive(self.now_us, datagram);
+            } else if let Some(node) =
+                self.nodes.iter_mut().find(|node| node.address == datagram.to)
+            {
                 node.engine.inbox.push_back((0, datagram.from, datagram.bytes));
             } else if let Some(client) =
                 self.clients.iter_mut().find(|client| client.address == datagram.to)
@@ -484,10 +500,18 @@ impl World {
         }
         any |= node.run_lane(now);
         let sent = std::mem::take(&mut node.engine.sent);
-        let from = node.address;
+        let home = node.address;
+        let ports = node.engine.ports.clone();
         for (socket, to, bytes) in sent {
-            assert_eq!(socket, 0, "a shard here has one socket");
-            if let Some(client) = self.clients.iter().position(|client| client.address == to) {
+            let from = match socket {
+                0 => home,
+                port => ports[usize::from(port) - 1].expect("an open port"),
+            };
+            let key = self.wires.iter().find(|wire| wire.address == to).and_then(|w| w.key);
+            if let Some(key) = key {
+                self.seals.sent(key, &bytes);
+            } else if let Some(client) = self.clients.iter().position(|client| client.address == to)
+            {
                 self.seals.sent(client, &bytes);
             } else if let Some(raw) = self.raws.iter().position(|raw| raw.address == to) {
                 self.seals.sent(RAW + raw, &bytes);

@@ -55,7 +55,7 @@ impl Stage {
             ShardCommand::Plan(Plan::Keyframe { .. }) => format!("{to}: keyframe"),
             ShardCommand::Plan(Plan::Remb { .. }) => format!("{to}: remb"),
             ShardCommand::Export { source, shard, on } => {
-                let SourceId::Line(line) = source;
+                let SourceId::Line(line) = source else { panic!("{source:?}") };
                 let publisher = self.peers.iter().position(|peer| *peer == line.peer).unwrap();
                 format!("{to}: {} {publisher} to {shard}", if on { "export" } else { "keep" })
             }
@@ -87,7 +87,7 @@ fn a_switch_at_a_keyframe_keeps_the_former_source_until_then() {
     stage.route(0, 1, SwitchRule::Now);
     let switched = stage.route(2, 1, SwitchRule::AtKeyframe);
     assert_eq!(switched, ["0: export 2 to 1", "1: route"]);
-    let SinkId::Line(sink) = stage.sink(1);
+    let SinkId::Line(sink) = stage.sink(1) else { panic!("a line") };
     let peer = stage.peers[1];
     stage.bench.say(ShardEvent::Fact { peer, fact: Fact::Switched { sink } });
     assert_eq!(stage.told(), ["0: keep 0 to 1"]);
@@ -104,7 +104,7 @@ fn switching_back_before_the_keyframe_lets_the_other_go() {
     stage.route(0, 1, SwitchRule::Now);
     stage.route(2, 1, SwitchRule::AtKeyframe);
     assert_eq!(stage.route(0, 1, SwitchRule::AtKeyframe), ["0: keep 2 to 1", "1: route"]);
-    let SinkId::Line(sink) = stage.sink(1);
+    let SinkId::Line(sink) = stage.sink(1) else { panic!("a line") };
     let peer = stage.peers[1];
     stage.bench.say(ShardEvent::Fact { peer, fact: Fact::Switched { sink } });
     assert!(stage.told().is_empty(), "the source that flows is still wanted");

@@ -1,0 +1,167 @@
+//! The ports of a shard, by place, name and socket.
+
+use super::{MAX_FEEDS, Opener};
+use crate::engine::Engine;
+use bifrons_core::media::{Carries, PortId, PortSocket};
+use slab::Slab;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+/// One thing a port carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Feed {
+    /// Place of the ingest.
+    pub ingest: u32,
+    /// What is carried.
+    pub carries: Carries,
+}
+
+/// One port.
+#[derive(Debug)]
+pub struct OpenPort {
+    /// Its name.
+    pub id: PortId,
+    /// Its number at the engine, once attached.
+    pub socket: Option<u16>,
+    /// Opens what arrives, with SRTP.
+    pub opener: Option<Opener>,
+    /// What it carries.
+    pub feeds: Vec<Feed>,
+    /// Places of the forwarders whose feedback arrives here.
+    pub forwarders: Vec<u32>,
+    /// Where RTCP last came from.
+    pub latched: Option<SocketAddr>,
+}
+
+impl OpenPort {
+    /// Whether RTCP is expected.
+    pub fn takes_rtcp(&self) -> bool {
+        !self.forwarders.is_empty() || self.feeds.iter().any(|feed| feed.carries == Carries::Rtcp)
+    }
+
+    /// Adds a feed; false if there are as many as a port takes.
+    pub fn add(&mut self, feed: Feed) -> bool {
+        if self.feeds.contains(&feed) {
+            return true;
+        }
+        let has_room = self.feeds.len() < MAX_FEEDS;
+        if has_room {
+            self.feeds.push(feed);
+        }
+        has_room
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Ports {
+    slab: Slab<OpenPort>,
+    by_id: HashMap<PortId, u32>,
+    /// Place by socket number.
+    by_socket: Vec<Option<u32>>,
+    attaching: Vec<(PortId, PortSocket)>,
+    detaching: Vec<u16>,
+    refused: u64,
+}
+
+impl Ports {
+    /// Takes a port in; its socket is attached when the engine is at hand.
+    pub fn open(&mut self, id: PortId, socket: PortSocket, opener: Option<Opener>) {
+        let port = OpenPort {
+            id,
+            socket: None,
+            opener,
+            feeds: Vec::new(),
+            forwarders: Vec::new(),
+            latched: None,
+        };
+        self.by_id.insert(id, self.slab.insert(port) as u32);
+        self.attaching.push((id, socket));
+    }
+
+    /// Forgets a port.
+    pub fn close(&mut self, id: PortId) {
+        self.attaching.retain(|(waiting, _)| *waiting != id);
+        let Some(place) = self.by_id.remove(&id) else { return };
+        let port = self.slab.remove(place as usize);
+        if let Some(socket) = port.socket {
+            if let Some(entry) = self.by_socket.get_mut(usize::from(socket)) {
+                *entry = None;
+            }
+            self.detaching.push(socket);
+        }
+    }
+
+    /// Hands new sockets to the engine and takes closed ones from it. One that the engine refuses
+    /// stays deaf and dumb, and is counted.
+    pub fn settle(&mut self, engine: &mut dyn Engine) {
+        for socket in self.detaching.drain(..) {
+            engine.detach(socket);
+        }
+        for (id, waiting) in self.attaching.drain(..) {
+            let attached = match waiting.socket() {
+                Some(socket) => socket.try_clone().and_then(|socket| engine.attach(socket)),
+                None => engine.attach_simulated(waiting.address()),
+            };
+            let Ok(socket) = attached else {
+                self.refused += 1;
+                continue;
+            };
+            let index = usize::from(socket);
+            if self.by_socket.len() <= index {
+                self.by_socket.resize(index + 1, None);
+            }
+            let place = self.by_id.get(&id).copied();
+            self.by_socket[index] = place;
+            if let Some(port) = place.and_then(|place| self.slab.get_mut(place as usize)) {
+                port.socket = Some(socket);
+            }
+        }
+    }
+
+    /// Whether [`Ports::settle`] has something to do.
+    #[inline]
+    pub fn is_settled(&self) -> bool {
+        self.attaching.is_empty() && self.detaching.is_empty()
+    }
+
+    /// The port of a socket.
+    #[inline]
+    pub fn at_socket(&mut self, socket: u16) -> Option<&mut OpenPort> {
+        let place = (*self.by_socket.get(usize::from(socket))?)?;
+        self.slab.get_mut(place as usize)
+    }
+
+    /// The port of this name.
+    pub fn get(&self, id: PortId) -> Option<&OpenPort> {
+        self.slab.get(*self.by_id.get(&id)? as usize)
+    }
+
+    /// As [`Ports::get`], to change it.
+    pub fn get_mut(&mut self, id: PortId) -> Option<&mut OpenPort> {
+        self.slab.get_mut(*self.by_id.get(&id)? as usize)
+    }
+
+    /// Its place, for [`Ports::at`].
+    pub fn place(&self, id: PortId) -> Option<u32> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// The port at a place, if it still is the one of this name.
+    #[inline]
+    pub fn at(&self, place: u32, id: PortId) -> Option<&OpenPort> {
+        self.slab.get(place as usize).filter(|port| port.id == id)
+    }
+
+    /// Takes an ingest off all ports.
+    pub fn forget_ingest(&mut self, ingest: u32) {
+        for (_, port) in &mut self.slab {
+            port.feeds.retain(|feed| feed.ingest != ingest);
+        }
+    }
+
+    /// Sockets the engine refused.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+}

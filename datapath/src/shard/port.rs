@@ -1,0 +1,251 @@
+//! Packets and commands of ports: ingests in, feedback of forwarders in (`crate::port`).
+
+use super::Shard;
+use crate::port::{Feed, Ingest, MAX_INGESTS, Opener};
+use bifrons_core::media::{
+    Carries, Fact, ForwarderId, IngestId, IngestSetup, PortId, PortSocket, ShardEvent, SourceId,
+};
+use bifrons_core::rtcp::{Compound, CompoundWriter, Rtcp};
+use bifrons_core::rtp::{MAX_PACKET, Packet, Ssrc, is_rtcp};
+use bifrons_core::srtp::MasterKey;
+use std::net::SocketAddr;
+
+/// Forwarders whose feedback one port tells apart in one packet.
+const ASKED: usize = 16;
+
+impl Shard {
+    pub(super) fn open_port(&mut self, id: PortId, socket: PortSocket, open: Option<MasterKey>) {
+        // A checked key always fits.
+        let opener = open.and_then(|key| Opener::new(&key).ok());
+        self.ports.open(id, socket, opener);
+    }
+
+    pub(super) fn close_port(&mut self, id: PortId) {
+        self.ports.close(id);
+    }
+
+    pub(super) fn set_ingest(&mut self, id: IngestId, setup: IngestSetup) {
+        if let Some(have) = self.ingest_place(id).and_then(|at| self.ingests.get_mut(at as usize)) {
+            have.setup = setup;
+            return;
+        }
+        if self.ingests.len() >= MAX_INGESTS {
+            self.counters.shed += 1;
+            return;
+        }
+        let source = self.sources.find_or_make(SourceId::Ingest(id), setup.kind);
+        let place = self.ingests.insert(Ingest::new(id, setup, source));
+        self.ingest_places.insert(id, place as u32);
+    }
+
+    pub(super) fn feed_ingest(&mut self, port: PortId, id: IngestId, carries: Carries) {
+        let Some(place) = self.ingest_place(id) else { return };
+        let Some(port) = self.ports.get_mut(port) else { return };
+        if !port.add(Feed { ingest: place, carries }) {
+            self.counters.shed += 1;
+            return;
+        }
+        let port = port.id;
+        let Some(ingest) = self.ingests.get_mut(place as usize) else { return };
+        match carries {
+            Carries::Rtcp => ingest.rtcp = Some(port),
+            Carries::Ssrcs(base) => ingest.expected = base,
+            Carries::Layer(_) => {}
+        }
+    }
+
+    pub(super) fn end_ingest(&mut self, id: IngestId) {
+        let Some(place) = self.ingest_places.remove(&id) else { return };
+        self.ports.forget_ingest(place);
+        self.ingests.remove(place as usize);
+        self.drop_source(SourceId::Ingest(id));
+    }
+
+    fn ingest_place(&self, id: IngestId) -> Option<u32> {
+        self.ingest_places.get(&id).copied()
+    }
+
+    /// Takes a datagram that arrived at a port.
+    pub(super) fn receive_at_port(&mut self, socket: u16, from: SocketAddr, bytes: &mut [u8]) {
+        let Some(port) = self.ports.at_socket(socket) else {
+            self.counters.stray += 1;
+            return;
+        };
+        if port.takes_rtcp() {
+            port.latched = Some(from);
+            if bytes.get(1).is_some_and(|second| is_rtcp(*second)) {
+                self.receive_port_rtcp(socket, bytes);
+                return;
+            }
+            if !port.feeds.iter().any(|feed| feed.carries != Carries::Rtcp) {
+                // A hello: it shows where its sender is, and that was noted.
+                return;
+            }
+        }
+        if bytes.len() > MAX_PACKET || !matches!(bytes.first(), Some(128..=191)) {
+            self.counters.stray += 1;
+            return;
+        }
+        let len = match &mut port.opener {
+            None => bytes.len(),
+            Some(opener) => match opener.open_rtp(bytes) {
+                Ok(len) => len,
+                Err(_) => {
+                    self.counters.stray += 1;
+                    return;
+                }
+            },
+        };
+        let bytes = &bytes[..len];
+        let Ok(packet) = Packet::parse_header(bytes) else {
+            self.counters.stray += 1;
+            return;
+        };
+        let ssrc = packet.ssrc();
+        let fed = port.feeds.iter().find_map(|feed| match feed.carries {
+            Carries::Layer(layer) => Some((feed.ingest, layer)),
+            Carries::Ssrcs(Ssrc(base)) => {
+                let layer = u8::try_from(ssrc.0.wrapping_sub(base)).ok()?;
+                (layer < 3).then_some((feed.ingest, layer))
+            }
+            Carries::Rtcp => None,
+        });
+        match fed {
+            Some((place, layer)) => self.accept_ingest(place, layer, bytes),
+            None => self.counters.unmatched += 1,
+        }
+    }
+
+    fn accept_ingest(&mut self, place: u32, layer: u8, bytes: &[u8]) {
+        let now_us = self.now.us;
+        let Some(ingest) = self.ingests.get_mut(place as usize) else { return };
+        let IngestSetup { kind, codec, simulcast, extensions, .. } = ingest.setup;
+        let Some(track) = ingest.layers.get_mut(usize::from(layer)) else { return };
+        let Some(meta) =
+            super::rtp::describe(bytes, codec, &extensions, track, (layer, kind), now_us)
+        else {
+            return;
+        };
+        if !track.take(&meta, false, false, now_us) {
+            return;
+        }
+        let begins = !std::mem::replace(&mut track.receiving, true);
+        let (id, key) = (ingest.id, ingest.source);
+        if begins {
+            let substream = simulcast.then_some(layer);
+            let fact = Fact::Receiving { mindex: 0, substream, receiving: true };
+            self.tell(ShardEvent::IngestFact { ingest: id, fact });
+        }
+        let asks = self.sources.get_mut(key).is_some_and(|source| {
+            let gap_us = u64::from(source.policy.keyframe_interval_s) * 1_000_000;
+            if gap_us > 0 && now_us >= source.keyframes.seen_us.unwrap_or(now_us) + gap_us {
+                source.keyframes.want();
+                source.keyframes.seen_us = Some(now_us);
+            }
+            source.keyframes.begins() && begins
+                || source.keyframes.due_us().is_some_and(|at| at <= now_us)
+        });
+        self.keep_and_route(key, bytes, meta);
+        if asks {
+            self.ask_ingest(id);
+        }
+    }
+
+    /// Asks whoever feeds an ingest for a keyframe, if its RTCP was heard of: now, or with a packet
+    /// when a second has passed since the last time (plugin-videoroom §8.5).
+    pub(super) fn ask_ingest(&mut self, id: IngestId) {
+        let now_us = self.now.us;
+        let Some(place) = self.ingest_place(id) else { return };
+        let Some(ingest) = self.ingests.get_mut(place as usize) else { return };
+        let Some(source) = self.sources.get_mut(ingest.source) else { return };
+        let way = ingest.rtcp.and_then(|port| self.ports.get(port));
+        let way = way.and_then(|port| Some((port.socket?, port.latched?)));
+        let Some((socket, to)) = way else {
+            source.keyframes.unsent();
+            return;
+        };
+        if !source.keyframes.take(now_us) {
+            return;
+        }
+        let room = self.outbox.room(super::rtcp::COMPOUND);
+        let mut writer = CompoundWriter::new(room);
+        // Three questions fit behind an empty report.
+        let _ = writer.receiver_report(Ssrc(1), &[]);
+        let mut known = false;
+        for layer in &mut ingest.layers {
+            let Some(ssrc) = layer.ssrc else { continue };
+            known = true;
+            layer.keyframe_requests += 1;
+            let _ = writer.pli(Ssrc(1), ssrc);
+        }
+        if !known {
+            let _ = writer.pli(Ssrc(1), ingest.expected);
+        }
+        let len = writer.len();
+        self.outbox.send(socket, to, len);
+    }
+
+    /// RTCP at a port: reports of an ingest's sender, feedback about what forwarders send.
+    fn receive_port_rtcp(&mut self, socket: u16, bytes: &[u8]) {
+        let Ok(compound) = Compound::parse(bytes) else {
+            self.counters.stray += 1;
+            return;
+        };
+        for part in compound.parts() {
+            match part {
+                Rtcp::SenderReport(report) => {
+                    self.ingest_report(socket, report.sender, &report.info);
+                }
+                Rtcp::Pli(pli) => self.forwarder_asked(socket, pli.media),
+                Rtcp::Fir(fir) => {
+                    fir.entries().for_each(|entry| self.forwarder_asked(socket, entry.media));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn ingest_report(&mut self, socket: u16, sender: Ssrc, info: &bifrons_core::rtcp::SenderInfo) {
+        let now_us = self.now.us;
+        let Some(port) = self.ports.at_socket(socket) else { return };
+        for feed in port.feeds.iter().filter(|feed| feed.carries == Carries::Rtcp) {
+            let Some(ingest) = self.ingests.get_mut(feed.ingest as usize) else { continue };
+            let layer = ingest.layers.iter_mut().find(|layer| layer.ssrc == Some(sender));
+            if let Some(layer) = layer {
+                layer.stats.sender_report(info.ntp, now_us);
+            }
+        }
+    }
+
+    /// The far side of a forwarder wants a keyframe: of what has that SSRC; where no forwarder is
+    /// known by it, of all that report here.
+    fn forwarder_asked(&mut self, socket: u16, media: Ssrc) {
+        let Some(port) = self.ports.at_socket(socket) else { return };
+        let mut wanted: [Option<SourceId>; ASKED] = [None; ASKED];
+        for exact in [true, false] {
+            let mut count = 0;
+            for &place in &port.forwarders {
+                let Some(forwarder) = self.forwarders.get(place as usize) else { continue };
+                if exact && !forwarder.is_about(media) {
+                    continue;
+                }
+                let source = forwarder.sink.source.and_then(|key| self.sources.get(key));
+                if let (Some(source), Some(slot)) = (source, wanted.get_mut(count)) {
+                    *slot = Some(source.id);
+                    count += 1;
+                }
+            }
+            if count > 0 {
+                break;
+            }
+        }
+        for source in wanted.into_iter().flatten() {
+            self.want_keyframe(source);
+        }
+    }
+
+    /// The place of a forwarder.
+    pub(super) fn forwarder_place(&self, id: ForwarderId) -> Option<u32> {
+        self.forwarder_places.get(&id).copied()
+    }
+}
