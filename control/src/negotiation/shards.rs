@@ -4,6 +4,8 @@
 //! the shard has taken some. A shard that lets even that fill up is stuck; what comes then is
 //! refused and counted, since it will be reported dead anyway.
 
+#![allow(clippy::result_large_err, reason = "a command that finds no room comes back whole")]
+
 use bifrons_core::media::ShardCommand;
 use bifrons_datapath::start::Datapath;
 use std::cell::RefCell;

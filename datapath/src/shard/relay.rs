@@ -43,7 +43,8 @@ impl Shard {
         let mut body = [0; MAX_PACKET];
         let Some(copy) = body.get_mut(..part.body().len()) else { return };
         copy.copy_from_slice(part.body());
-        let SourceId::Line(to) = source;
+        // Nobody sits behind an ingest whom this would interest.
+        let SourceId::Line(to) = source else { return };
         self.relay_here(to, shape, copy);
     }
 
@@ -64,7 +65,7 @@ impl Shard {
     pub(super) fn relay_from_afar(&mut self, source: SourceId, mut part: RelayedPart) {
         let RelayedPart { packet_type, count, about_media, .. } = part;
         let len = usize::from(part.len).min(RELAYED);
-        let SourceId::Line(to) = source;
+        let SourceId::Line(to) = source else { return };
         self.relay_here(to, Shape { packet_type, count, about_media }, &mut part.body[..len]);
     }
 

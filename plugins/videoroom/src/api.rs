@@ -17,6 +17,8 @@ pub(crate) enum Want {
     Is(Expect),
     /// A layer: 0, 1 or 2.
     Layer,
+    /// A UDP port: 0 to 65535.
+    Port,
 }
 
 /// A field that a request knows.
@@ -86,11 +88,15 @@ impl<'a> Body<'a> {
         let expect = match field.want {
             Want::Is(expect) => expect,
             Want::Id if self.string_ids => Expect::String,
-            Want::Id | Want::Layer => Expect::PositiveInteger,
+            Want::Id | Want::Layer | Want::Port => Expect::PositiveInteger,
         };
         bifrons_core::api::required(self.map, field.name, expect)?;
         if field.want == Want::Layer && value.as_u64().is_some_and(|layer| layer > 2) {
             let text = format!("Invalid element value ({} should be 0, 1 or 2)", field.name);
+            return Err(Refusal::invalid(text));
+        }
+        if field.want == Want::Port && value.as_u64().is_some_and(|port| port > 65_535) {
+            let text = format!("Invalid element value ({} should be a port)", field.name);
             return Err(Refusal::invalid(text));
         }
         Ok(())
@@ -118,6 +124,11 @@ impl<'a> Body<'a> {
             })
         };
         self.array(name).map(|array| array.iter().map(text).collect()).transpose()
+    }
+
+    /// As it came.
+    pub(crate) fn map(&self) -> &'a Map<String, Value> {
+        self.map
     }
 
     /// Whether the field is there.
@@ -151,6 +162,11 @@ impl<'a> Body<'a> {
         Some(u32::try_from(number).unwrap_or(u32::MAX))
     }
 
+    /// A port.
+    pub(crate) fn port(&self, name: &str) -> Option<u16> {
+        self.map.get(name)?.as_u64().and_then(|port| u16::try_from(port).ok())
+    }
+
     /// A layer.
     pub(crate) fn layer(&self, name: &str) -> Option<u8> {
         self.map.get(name)?.as_u64().and_then(|layer| u8::try_from(layer).ok())
@@ -174,11 +190,6 @@ impl<'a> Body<'a> {
     /// An array.
     pub(crate) fn array(&self, name: &str) -> Option<&'a Vec<Value>> {
         self.map.get(name)?.as_array()
-    }
-
-    /// Any value.
-    pub(crate) fn value(&self, name: &str) -> Option<&'a Value> {
-        self.map.get(name)
     }
 
     /// Checks `name` against a secret, if there is one: 429 when missing, 430 when no string, 433

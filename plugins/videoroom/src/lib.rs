@@ -7,8 +7,12 @@
 //! subscription are bounded by what a session description can hold. Cost: a request about one
 //! participant is linear in the room; nothing is linear in the number of rooms but `list`.
 
+mod address;
 mod api;
+mod cascade;
 mod error;
+mod forwarders;
+mod forwarding;
 mod id;
 mod lines;
 mod management;
@@ -22,12 +26,12 @@ mod plugin;
 mod publisher;
 mod query;
 mod relay;
+mod remote;
 mod room;
 mod selection;
 mod settings;
 mod subscriber;
 mod subscription;
-mod unbuilt;
 mod wishes;
 
 pub use plugin::VideoRoom;

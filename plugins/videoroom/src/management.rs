@@ -1,6 +1,7 @@
 //! Synchronous requests about rooms as a whole: create, edit, destroy, exists, list
 //! (plugin-videoroom §4).
 
+use crate::address::Known;
 use crate::api::{Body, FLAG, Field, TEXT, UINT, Want, may, must};
 use crate::error::{Code, Refusal};
 use crate::id::Id;
@@ -60,7 +61,17 @@ impl VideoRoom {
             "moderate" => self.moderate(host, &body)?,
             "listparticipants" => self.list_participants(&body)?,
             "enable_recording" => self.enable_recording(host, &body)?,
-            _ => self.unbuilt(name, &body)?,
+            "rtp_forward" | "publish_remotely" => {
+                return self.serve_addressed(host, name, body.map(), reply, Known::new());
+            }
+            "stop_rtp_forward" => self.stop_rtp_forward(host, &body)?,
+            "listforwarders" => self.list_forwarders(&body)?,
+            "unpublish_remotely" => self.unpublish_remotely(host, &body)?,
+            "listremotes" | "list_remotes" => self.list_remotes(&body)?,
+            "add_remote_publisher" => self.add_remote(host, &body)?,
+            "update_remote_publisher" => self.update_remote(host, &body)?,
+            "remove_remote_publisher" => self.remove_remote(host, &body)?,
+            _ => return Err(Refusal::unknown_request(name)),
         };
         Ok(Verdict::Reply(data))
     }
@@ -144,9 +155,12 @@ impl VideoRoom {
         let id = self.owned_room(body)?.id.clone();
         let permanent = body.flag("permanent").unwrap_or(false);
         self.check_permanent(permanent)?;
-        let Some(room) = self.rooms.remove(&id) else {
+        let Some(mut room) = self.rooms.remove(&id) else {
             return Err(crate::plugin::no_such_room(&id));
         };
+        for who in room.participants.values_mut() {
+            self.forget_media(host, who);
+        }
         room.tell(host, None, &json!({ "videoroom": "destroyed", "room": id }));
         for handle in room.participants.values().filter_map(|p| p.handle()) {
             self.seats.insert(handle, Seat::Gone);

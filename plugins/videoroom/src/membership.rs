@@ -154,6 +154,9 @@ impl VideoRoom {
             level_average: average.map(|n| level_average(Some(n))),
             streams: Vec::new(),
             peer: None,
+            remote: None,
+            forwarders: Vec::new(),
+            remotizations: Vec::new(),
         };
         let mut joined = Map::new();
         joined.insert("videoroom".to_owned(), json!("joined"));
@@ -233,8 +236,10 @@ impl VideoRoom {
         key: &str,
     ) {
         let Some(room) = self.rooms.get_mut(room_id) else { return };
-        let Some(who) = room.participants.remove(user) else { return };
+        let Some(mut who) = room.participants.remove(user) else { return };
         room.private_ids.remove(&who.private_id);
+        self.forget_media(host, &mut who);
+        let Some(room) = self.rooms.get(room_id) else { return };
         room.tell(host, None, &notice::gone(room_id, key, &who));
         self.tell_handlers(host, None, || notice::handlers_about(key, room_id, &who));
     }
@@ -256,6 +261,7 @@ impl VideoRoom {
         self.drop_feed(host, room_id, user, true);
         let Some(room) = self.rooms.get_mut(room_id) else { return };
         if let Some(who) = room.participants.get_mut(user) {
+            crate::forwarders::stop_all(host, who);
             who.peer = None;
             who.streams.clear();
             who.e2ee = false;

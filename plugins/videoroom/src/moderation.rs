@@ -141,8 +141,10 @@ impl VideoRoom {
         let room = self.room(&body.the_id("room")?)?;
         let item = |who: &Participant| {
             let mut shown = who.named();
-            if who.presence == Presence::Dummy {
-                shown.insert("dummy".to_owned(), json!(true));
+            match who.presence {
+                Presence::Dummy => drop(shown.insert("dummy".to_owned(), json!(true))),
+                Presence::Remote => drop(shown.insert("remote".to_owned(), json!(true))),
+                Presence::Local(_) => {}
             }
             shown.insert("publisher".to_owned(), json!(who.is_published()));
             if let Some(talks) = who.talks().filter(|_| who.is_published()) {

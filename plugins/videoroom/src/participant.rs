@@ -1,8 +1,10 @@
 //! A participant: who it is, and what it publishes (plugin-videoroom §5).
 
+use crate::forwarders::{Forwarder, Remotization};
 use crate::id::Id;
+use crate::remote::Remote;
 use bifrons_core::codec::Codec;
-use bifrons_core::media::{Delay, MediaKind, Mindex, PeerId, SourcePolicy};
+use bifrons_core::media::{Delay, IngestId, MediaKind, Mindex, PeerId, SourceId, SourcePolicy};
 use bifrons_core::plugin::HandleKey;
 use bifrons_core::sdp::OpusParameters;
 use serde_json::{Map, Value, json};
@@ -89,6 +91,8 @@ pub(crate) struct Stream {
     pub(crate) talking: bool,
     pub(crate) level_dbov: Option<f32>,
     pub(crate) delay: DelayLimits,
+    /// Where it arrives, for a remote publisher's.
+    pub(crate) ingest: Option<IngestId>,
     /// What the shards were last told.
     pub(crate) policy: Option<SourcePolicy>,
 }
@@ -115,6 +119,7 @@ impl Stream {
             talking: false,
             level_dbov: None,
             delay: DelayLimits::default(),
+            ingest: None,
             policy: None,
         }
     }
@@ -185,6 +190,8 @@ pub(crate) enum Presence {
     Local(HandleKey),
     /// A placeholder of the room's own: never told anything, never kicked.
     Dummy,
+    /// A publisher of another server.
+    Remote,
 }
 
 /// Somebody in the room.
@@ -204,6 +211,10 @@ pub(crate) struct Participant {
     pub(crate) streams: Vec<Stream>,
     /// Its PeerConnection, while that is up.
     pub(crate) peer: Option<PeerId>,
+    /// Where it arrives, for a remote one.
+    pub(crate) remote: Option<Remote>,
+    pub(crate) forwarders: Vec<Forwarder>,
+    pub(crate) remotizations: Vec<Remotization>,
 }
 
 impl Participant {
@@ -211,13 +222,26 @@ impl Participant {
     pub(crate) fn handle(&self) -> Option<HandleKey> {
         match self.presence {
             Presence::Local(handle) => Some(handle),
-            Presence::Dummy => None,
+            Presence::Dummy | Presence::Remote => None,
         }
     }
 
     /// Whether others can see and subscribe to its streams.
     pub(crate) fn is_published(&self) -> bool {
-        self.peer.is_some() || self.presence == Presence::Dummy
+        self.sends() || self.presence == Presence::Dummy
+    }
+
+    /// Whether media come from it.
+    pub(crate) fn sends(&self) -> bool {
+        self.peer.is_some() || self.remote.is_some()
+    }
+
+    /// Where one of its streams comes from, while it does.
+    pub(crate) fn source_of(&self, stream: &Stream) -> Option<SourceId> {
+        match self.remote {
+            Some(_) => stream.ingest.map(SourceId::Ingest),
+            None => self.peer.map(|peer| SourceId::Line(peer.line(stream.mindex))),
+        }
     }
 
     /// The stream of a mid.

@@ -1,5 +1,6 @@
 //! VideoRoom behind the plugin contract: the tables, and which request goes where.
 
+use crate::address::Resolving;
 use crate::error::{Code, Refusal};
 use crate::id::Id;
 use crate::persist::{self, General};
@@ -7,7 +8,7 @@ use crate::room::Room;
 use crate::subscription::Subscription;
 use bifrons_core::api::FieldError;
 use bifrons_core::config::Tree;
-use bifrons_core::media::{Fact, PeerId};
+use bifrons_core::media::{Fact, IngestId, Mindex, PeerId};
 use bifrons_core::plugin::{
     About, Answer, HandleKey, Host, Plugin, ReplyKey, Request, Ticket, Verdict,
 };
@@ -56,6 +57,10 @@ pub struct VideoRoom {
     pub(crate) seats: HashMap<HandleKey, Seat>,
     pub(crate) subscriptions: HashMap<HandleKey, Subscription>,
     pub(crate) saving: HashMap<Ticket, Saving>,
+    /// Requests that wait for the address of a name.
+    pub(crate) resolving: HashMap<Ticket, Resolving>,
+    /// Whose each ingest is: room, participant and stream.
+    pub(crate) ingests: HashMap<IngestId, (Id, Id, Mindex)>,
 }
 
 /// Requests that are answered by an event.
@@ -223,6 +228,10 @@ impl Plugin for VideoRoom {
         }
     }
 
+    fn ingest_fact(&mut self, host: &mut dyn Host, ingest: IngestId, fact: &Fact) {
+        self.remote_fact(host, ingest, fact);
+    }
+
     fn destroy_session(&mut self, host: &mut dyn Host, handle: HandleKey) {
         match self.seats.remove(&handle) {
             Some(Seat::Publisher { room, user }) => {
@@ -239,8 +248,10 @@ impl Plugin for VideoRoom {
     }
 
     fn answered(&mut self, host: &mut dyn Host, ticket: Ticket, answer: Answer) {
-        if let Answer::Stored(outcome) = answer {
-            self.saved(host, ticket, outcome);
+        match answer {
+            Answer::Stored(outcome) => self.saved(host, ticket, outcome),
+            Answer::Resolved(found) => self.resolved(host, ticket, found),
+            _ => {}
         }
     }
 }

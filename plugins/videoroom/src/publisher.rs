@@ -130,6 +130,7 @@ impl VideoRoom {
         let Room { participants, settings, .. } = room;
         let Some(who) = participants.get_mut(user) else { return };
         relay::sync_policies(host, settings, who);
+        crate::forwarders::sync_remotizations(host, who);
         let up = who.peer.is_some();
         let Some(room) = self.rooms.get(room_id) else { return };
         if renegotiated {
@@ -197,7 +198,7 @@ impl VideoRoom {
     }
 
     /// Somebody began or ceased to talk: everybody is told, the speaker too (§8.6).
-    fn talking(
+    pub(crate) fn talking(
         &mut self,
         host: &mut dyn Host,
         room_id: &Id,

@@ -35,14 +35,19 @@ pub(crate) fn payload_type(codec: Codec) -> u8 {
 
 /// Tells the shards what changed in a publisher's policies.
 pub(crate) fn sync_policies(host: &mut dyn Host, settings: &Settings, publisher: &mut Participant) {
-    let Some(peer) = publisher.peer else { return };
+    if !publisher.sends() {
+        return;
+    }
     let live_video = |s: &&Stream| s.kind == MediaKind::Video && !s.disabled;
     // One REMB covers the PeerConnection, so one stream carries it.
     let remb_on = publisher.streams.iter().find(live_video).map(|stream| stream.mindex);
     let packets = publisher.active_packets.unwrap_or(settings.audio_active_packets);
     let average = publisher.level_average.unwrap_or(settings.audio_level_average);
     let bitrate_bps = publisher.bitrate_bps;
+    let (peer, remote) = (publisher.peer, publisher.remote.is_some());
     for stream in publisher.streams.iter_mut().filter(|stream| !stream.disabled) {
+        let line = peer.filter(|_| !remote).map(|peer| SourceId::Line(peer.line(stream.mindex)));
+        let Some(source) = stream.ingest.map(SourceId::Ingest).or(line) else { continue };
         let video = stream.kind == MediaKind::Video;
         let levels = settings.audiolevel_event && stream.extensions.audio_level.is_some();
         let policy = SourcePolicy {
@@ -55,7 +60,6 @@ pub(crate) fn sync_policies(host: &mut dyn Host, settings: &Settings, publisher:
         };
         if stream.policy != Some(policy) {
             stream.policy = Some(policy);
-            let source = SourceId::Line(peer.line(stream.mindex));
             host.plan(Plan::Policy { source, policy });
         }
     }
@@ -63,11 +67,12 @@ pub(crate) fn sync_policies(host: &mut dyn Host, settings: &Settings, publisher:
 
 /// Asks for keyframes of a publisher's video: of one line, or of all.
 pub(crate) fn ask_keyframes(host: &mut dyn Host, publisher: &Participant, only: Option<Mindex>) {
-    let Some(peer) = publisher.peer else { return };
     let video = |s: &&Stream| s.kind == MediaKind::Video && !s.disabled;
     for stream in publisher.streams.iter().filter(video) {
-        if only.is_none_or(|mindex| mindex == stream.mindex) {
-            host.plan(Plan::Keyframe { source: SourceId::Line(peer.line(stream.mindex)) });
+        if only.is_none_or(|mindex| mindex == stream.mindex)
+            && let Some(source) = publisher.source_of(stream)
+        {
+            host.plan(Plan::Keyframe { source });
         }
     }
 }
@@ -103,7 +108,7 @@ pub(crate) fn sync_route(
 /// What a line is to carry: nothing until it is ready and its publisher up.
 fn route(room: Option<&Room>, line: &Line, flows: bool) -> Option<(SourceId, Route)> {
     let (publisher, stream) = line.source(room).filter(|_| line.ready)?;
-    let peer = publisher.peer.filter(|_| !stream.disabled)?;
+    let source = publisher.source_of(stream).filter(|_| !stream.disabled)?;
     let video = line.kind == MediaKind::Video;
     let route = Route {
         enabled: flows && line.send,
@@ -113,7 +118,7 @@ fn route(room: Option<&Room>, line: &Line, flows: bool) -> Option<(SourceId, Rou
         delay: line.delay.delay().filter(|_| video),
         ..Route::default()
     };
-    Some((SourceId::Line(peer.line(stream.mindex)), route))
+    Some((source, route))
 }
 
 /// Asks for a keyframe of the source of one line, if that is video.

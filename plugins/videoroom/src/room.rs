@@ -87,6 +87,9 @@ impl Room {
             level_average: None,
             streams: streams.collect(),
             peer: None,
+            remote: None,
+            forwarders: Vec::new(),
+            remotizations: Vec::new(),
         }
     }
 
@@ -113,7 +116,7 @@ impl Room {
 
     /// How many others publish and count against the limit (§3 `publishers`).
     pub(crate) fn other_publishers(&self, id: &Id) -> usize {
-        let counts = |p: &&Participant| p.peer.is_some() && p.id != *id;
+        let counts = |p: &&Participant| p.sends() && p.id != *id;
         self.participants.values().filter(counts).count()
     }
 

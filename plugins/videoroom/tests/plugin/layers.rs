@@ -1,4 +1,4 @@
-//! Layers, switching, and what is not built yet.
+//! Layers and switching.
 
 use crate::mock::{AV, Stage, code, offer, simulcast_offer, svc_offer};
 use bifrons_core::media::{Fact, LayerKind, Plan, Route, Selection, SinkId, SourceId, SwitchRule};
@@ -238,51 +238,4 @@ fn slow_links_are_told_to_subscribers() {
     stage.plugin.fact(&mut stage.world, handle, &slow(false));
     let told: Vec<_> = stage.events().into_iter().map(|event| event.data).collect();
     assert_eq!(told, [json!({ "videoroom": "slow_link" })]);
-}
-
-#[test]
-fn videoroom_74_locked_forwarding_needs_the_admin_key() {
-    let config = "general: { admin_key = \"k\"; lock_rtp_forward = true } room-1: { }";
-    let mut stage = Stage::with(config);
-    let (_, joined) = stage.join(1, 5);
-    assert_eq!(joined["videoroom"], "joined");
-    let base = json!({
-        "room": 1, "publisher_id": 5, "host": "127.0.0.1", "stream_id": 1, "remote_id": "r",
-        "port": 9,
-    });
-    for name in ["rtp_forward", "stop_rtp_forward", "publish_remotely"] {
-        let mut body = base.clone();
-        body["request"] = json!(name);
-        assert_eq!(code(&stage.sync(body.clone())), 429, "{name}");
-        body["admin_key"] = json!("x");
-        assert_eq!(code(&stage.sync(body.clone())), 433, "{name}");
-        body["admin_key"] = json!("k");
-        let wanted = if name == "stop_rtp_forward" { 428 } else { 499 };
-        assert_eq!(code(&stage.sync(body)), wanted, "{name}");
-    }
-}
-
-#[test]
-fn what_is_not_built_is_checked_and_says_so() {
-    let (mut stage, _) = with(offer(AV));
-    let mut ask = |name: &str, mut body: Value| {
-        body["request"] = json!(name);
-        body["room"] = json!(1);
-        let reply = stage.sync(body);
-        let text = reply["error"].as_str().unwrap_or_default().to_owned();
-        (reply["error_code"].as_i64(), text)
-    };
-    let forward = |streams: Value| json!({ "publisher_id": 5, "host": "::1", "streams": streams });
-    assert_eq!(ask("rtp_forward", forward(json!([{ "mid": "v" }]))).0, Some(429));
-    assert_eq!(ask("rtp_forward", json!({ "publisher_id": 6, "host": "::1" })).0, Some(428));
-    let built = ask("rtp_forward", forward(json!([{ "mid": "v", "port": 9 }])));
-    assert_eq!(built, (Some(499), "Not built yet (rtp_forward)".to_owned()));
-    assert_eq!(ask("add_remote_publisher", json!({ "streams": [] })).0, Some(430));
-    let audio = json!([{ "mid": "0", "mindex": 0, "type": "audio" }]);
-    assert_eq!(ask("add_remote_publisher", json!({ "streams": audio })).0, Some(429));
-    assert_eq!(ask("remove_remote_publisher", json!({ "id": 5 })).0, Some(428));
-    assert_eq!(ask("listforwarders", json!({})).0, None);
-    for name in ["listremotes", "list_remotes"] {
-        assert_eq!(ask(name, json!({ "publisher_id": 5 })).0, None, "videoroom_79: {name}");
-    }
 }

@@ -1,9 +1,12 @@
 //! The plugin, driven through its contract by a host of the tests' own. Tests are named after the
 //! lines of the VideoRoom checklist where they hold one.
 
+mod checklist;
 mod flow;
+mod forwarding;
 mod layers;
 mod mock;
 mod publishers;
+mod remote;
 mod rooms;
 mod subscribers;

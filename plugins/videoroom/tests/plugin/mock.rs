@@ -1,7 +1,7 @@
 //! A host that remembers what a plugin asked of it, with PeerConnections that come up on command.
 
 use bifrons_core::config::{Tree, jcfg};
-use bifrons_core::media::{PeerId, Plan};
+use bifrons_core::media::{PeerId, Plan, Port, PortError, PortId, PortRequest};
 use bifrons_core::plugin::{
     Answer, HandleKey, Host, Jsep, JsepKind, OutgoingJsep, Plugin, PushError, ReplyKey, Request,
     SimulcastLine, StoreRequest, SvcLine, Ticket, Verdict,
@@ -38,6 +38,11 @@ pub(crate) struct World {
     pub(crate) listens: bool,
     /// Signed tokens are in use, and this one grants this.
     pub(crate) signed: Option<(String, String)>,
+    /// Ports that are open, with what was asked for.
+    pub(crate) ports: Vec<(PortId, PortRequest)>,
+    pub(crate) shards: u8,
+    /// Names that were looked up.
+    pub(crate) lookups: Vec<(Ticket, String)>,
     next: u64,
 }
 
@@ -77,6 +82,24 @@ impl Host for World {
     fn plan(&mut self, plan: Plan) {
         self.plans.push(plan);
     }
+    fn shards(&self) -> u8 {
+        self.shards
+    }
+    fn open_port(&mut self, request: PortRequest) -> Result<Port, PortError> {
+        if self.ports.iter().any(|(_, have)| request.first == request.last && *have == request) {
+            return Err(PortError::Refused("taken".to_owned()));
+        }
+        self.next += 1;
+        let id = PortId { shard: request.shard, number: self.next as u32 };
+        let number = if request.first == request.last { request.first } else { self.next as u16 };
+        self.ports.push((id, request));
+        Ok(Port { id, address: ([0, 0, 0, 0], number).into() })
+    }
+    fn close_port(&mut self, port: PortId) {
+        let before = self.ports.len();
+        self.ports.retain(|(have, _)| *have != port);
+        assert_eq!(self.ports.len(), before - 1, "closed once");
+    }
     fn peer(&self, handle: HandleKey) -> Option<PeerId> {
         self.peers.get(&handle).copied()
     }
@@ -104,8 +127,9 @@ impl Host for World {
         self.next += 1;
         Ticket(self.next)
     }
-    fn resolve(&mut self, _name: &str) -> Ticket {
+    fn resolve(&mut self, name: &str) -> Ticket {
         self.next += 1;
+        self.lookups.push((Ticket(self.next), name.to_owned()));
         Ticket(self.next)
     }
     fn store(&mut self, request: StoreRequest) -> Option<Ticket> {
@@ -162,6 +186,9 @@ impl Stage {
             has_folder: true,
             listens: false,
             signed: signed.map(|(token, grant)| (token.to_owned(), grant.to_owned())),
+            ports: Vec::new(),
+            shards: 1,
+            lookups: Vec::new(),
             next: 100,
         };
         let mut stage = Stage { plugin: VideoRoom::default(), world, handles: 0 };
@@ -176,7 +203,12 @@ impl Stage {
         handle
     }
 
-    fn message(&mut self, handle: HandleKey, body: Value, jsep: Option<Jsep>) -> Verdict {
+    pub(crate) fn message(
+        &mut self,
+        handle: HandleKey,
+        body: Value,
+        jsep: Option<Jsep>,
+    ) -> Verdict {
         let Value::Object(body) = body else { panic!("bodies are objects") };
         self.world.next += 1;
         let reply = ReplyKey(self.world.next);
