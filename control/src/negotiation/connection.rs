@@ -12,7 +12,7 @@
 use super::view::MAX_SHOWN;
 use bifrons_core::api::RidOrder;
 use bifrons_core::dtls::{Fingerprint, Role};
-use bifrons_core::ice::{Candidate, Credentials};
+use bifrons_core::ice::Credentials;
 use bifrons_core::media::{MediaKind, Mindex, PeerId};
 use bifrons_core::rtp::Ssrc;
 use bifrons_core::sdp::{Negotiated, NegotiatedLine, Remote, RtxTable, Sdp};
@@ -190,15 +190,4 @@ impl Connection {
         self.rounds += 1;
         lines
     }
-}
-
-/// The candidates of a description that can be used; the rest is ignored (webrtc-behaviour §1.4).
-pub(super) fn usable(lines: &[String]) -> Vec<Candidate> {
-    lines.iter().filter_map(|line| usable_one(line)).collect()
-}
-
-/// One candidate, if it can be used.
-pub(super) fn usable_one(line: &str) -> Option<Candidate> {
-    let candidate = Candidate::parse_trickled(line).ok().flatten()?;
-    candidate.unusable(false).is_none().then_some(candidate)
 }

@@ -6,7 +6,8 @@
 //! a PeerConnection a handle, a line table as long as its SDP's (256), and what
 //! [`super::shards`] lets wait.
 
-use super::connection::{Connection, usable_one};
+use super::candidates::PassedOver;
+use super::connection::Connection;
 use super::ports::Ports;
 use super::reports::{PeerReport, Reports};
 use super::routes::Routes;
@@ -41,6 +42,7 @@ pub struct Negotiation {
     routes: Routes,
     ports: Ports,
     ingest_facts: VecDeque<(IngestId, Fact)>,
+    pub(super) passed_over: PassedOver,
     /// By shard.
     candidates: Vec<Vec<String>>,
     pub(super) events: VecDeque<(HandleKey, PeerEvent)>,
@@ -71,9 +73,15 @@ impl Negotiation {
             routes: Routes::default(),
             ports: Ports::default(),
             ingest_facts: VecDeque::new(),
+            passed_over: PassedOver::default(),
             events: VecDeque::new(),
             reports: Reports::default(),
         }
+    }
+
+    /// Candidates of clients that could not be used.
+    pub fn passed_over(&self) -> PassedOver {
+        self.passed_over
     }
 
     /// How many sinks have a source.
@@ -185,10 +193,7 @@ impl Negotiator for Negotiation {
     fn candidate(&mut self, handle: HandleKey, line: &str) {
         let Some(connection) = self.connections.get_mut(&handle) else { return };
         connection.show(line);
-        let Some(candidate) = usable_one(line) else {
-            tracing::debug!(handle = handle.0, line, "candidate not used");
-            return;
-        };
+        let Some(candidate) = self.passed_over.usable(handle, line) else { return };
         let peer = connection.peer;
         let candidate = ShardCommand::Candidate { peer, candidate: Box::new(candidate) };
         self.shards.send(peer.shard, candidate);

@@ -1,7 +1,7 @@
 //! What plugins send: answers and offers, completed with everything they do not know.
 
 use super::PeerEvent;
-use super::connection::{Connection, LocalOffer, OurStreams, RemoteOffer, Round, usable};
+use super::connection::{Connection, LocalOffer, OurStreams, RemoteOffer, Round};
 use super::engine::Negotiation;
 use bifrons_core::config::settings;
 use bifrons_core::dtls::Role;
@@ -109,7 +109,7 @@ impl Negotiation {
             connection.all_candidates = false;
         }
         connection.all_candidates |= offer.all_candidates;
-        let candidates = usable(&offer.transport.candidates);
+        let candidates = self.passed_over.sift(handle, &offer.transport.candidates);
         let is_new = !connection.is_open;
         let command = if is_new {
             connection.is_open = true;

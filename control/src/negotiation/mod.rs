@@ -5,6 +5,7 @@
 //! call returns at once: an answer is built without asking a shard (design §4), and what shards
 //! notice comes back later as [`PeerEvent`]s through `Core::peer_event`.
 
+mod candidates;
 mod connection;
 mod engine;
 mod local;
@@ -19,6 +20,7 @@ mod slots;
 mod tests;
 mod view;
 
+pub use candidates::PassedOver;
 pub use engine::{Negotiation, Random};
 pub use reports::{LineAbout, PeerReport};
 pub use settings::NegotiationSettings;

@@ -1,6 +1,6 @@
 //! What clients send: offers and answers, checked before anything changes.
 
-use super::connection::{Connection, RemoteOffer, Round, usable};
+use super::connection::{Connection, RemoteOffer, Round};
 use super::engine::Negotiation;
 use bifrons_core::api::{ApiError, ErrorCode, JsepRequest};
 use bifrons_core::dtls::Role;
@@ -110,7 +110,7 @@ impl Negotiation {
         let update = PeerUpdate {
             local: restart,
             remote: new_remote.then(|| transport.credentials.clone()),
-            candidates: usable(&transport.candidates),
+            candidates: self.passed_over.sift(handle, &transport.candidates),
             end_of_candidates: connection.all_candidates,
             dtls_role: connection.role,
             fingerprint: connection.fingerprint,

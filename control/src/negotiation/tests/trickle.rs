@@ -1,6 +1,7 @@
 //! Candidates of clients (core-api §3.11).
 
 use super::*;
+use crate::negotiation::PassedOver;
 
 const HOST: &str = "candidate:1 1 udp 2122260223 192.0.2.7 50123 typ host";
 
@@ -57,6 +58,24 @@ fn core_api_36_what_cannot_be_used_is_passed_over() {
         bench.negotiation.candidate(ADA, line);
     }
     assert!(candidates(&bench).is_empty());
+    assert_eq!(bench.negotiation.passed_over(), PassedOver { mdns: 1, others: 4 });
+}
+
+#[test]
+fn webrtc_36_names_in_local_are_passed_over_counted_and_shown() {
+    let mut bench = Bench::new(1);
+    let name = "1 1 udp 2122260223 8f2a1b3c-0d1e-4f5a-9b8c-7d6e5f4a3b2c.local 50123 typ host";
+    let sdp = CHROMIUM.replace("a=mid:0", &format!("a=candidate:{name}\r\na={HOST}\r\na=mid:0"));
+    let offer = bench.remote(ADA, json!({ "type": "offer", "sdp": sdp }));
+    bench.answer(ADA, &offer.expect("sound"));
+    let transport = bench.setup().transport;
+    let used: Vec<_> = transport.candidates.iter().map(ToString::to_string).collect();
+    assert_eq!(used, [HOST]);
+    bench.negotiation.candidate(ADA, &format!("candidate:{name}"));
+    assert!(bench.sent().is_empty());
+    assert_eq!(bench.negotiation.passed_over(), PassedOver { mdns: 2, others: 0 });
+    let view = bench.negotiation.view(ADA).expect("a PeerConnection");
+    assert!(view.remote_candidates.contains(&name.to_owned()), "operators see it");
 }
 
 #[test]
