@@ -9,6 +9,7 @@ pub mod event;
 pub mod log;
 pub mod negotiation;
 pub mod server;
+pub mod service;
 pub mod session;
 mod stun;
 pub mod transport;

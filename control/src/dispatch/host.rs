@@ -7,7 +7,7 @@ use bifrons_core::media::{
     DownReason, ForwarderId, IngestId, PeerId, Plan, Port, PortError, PortId, PortRequest,
 };
 use bifrons_core::plugin::{
-    HandleKey, Host, OutgoingJsep, PushError, ReplyKey, StoreRequest, Ticket, Verdict,
+    HandleKey, Host, HttpRequest, OutgoingJsep, PushError, ReplyKey, StoreRequest, Ticket, Verdict,
 };
 use serde_json::Value;
 use std::cmp::Reverse;
@@ -166,6 +166,12 @@ impl Host for View<'_> {
     fn resolve(&mut self, name: &str) -> Ticket {
         let ticket = self.ticket();
         self.core.errands.push_back(Errand::Resolve { ticket, name: name.to_owned() });
+        ticket
+    }
+
+    fn http(&mut self, request: HttpRequest) -> Ticket {
+        let ticket = self.ticket();
+        self.core.errands.push_back(Errand::Http { ticket, request });
         ticket
     }
 

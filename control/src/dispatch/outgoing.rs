@@ -1,6 +1,6 @@
 //! What leaves the dispatcher, and the names of where it goes.
 
-use bifrons_core::plugin::{StoreRequest, Ticket};
+use bifrons_core::plugin::{HttpRequest, StoreRequest, Ticket};
 use serde_json::Value;
 
 /// A transport of this server, by its index.
@@ -131,5 +131,12 @@ pub enum Errand {
         package: &'static str,
         /// What and where.
         request: StoreRequest,
+    },
+    /// Ask a web server.
+    Http {
+        /// For the answer.
+        ticket: Ticket,
+        /// What and where.
+        request: HttpRequest,
     },
 }

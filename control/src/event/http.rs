@@ -5,8 +5,8 @@
 //! counts as delivered, whatever its status. The connection is kept for the next post.
 
 use super::gzip::gzip;
-use super::outward::Backend;
 use super::{BackOff, Batch, EventHandler, Feed, Hub, QueryError, feed_settings, fields};
+use crate::service::outward::Backend;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bifrons_core::config::event::SampleEventSettings;

@@ -18,7 +18,6 @@ pub mod http;
 mod hub;
 mod kind;
 mod open;
-mod outward;
 pub mod statistics;
 pub mod websocket;
 

@@ -3,8 +3,8 @@
 //! We are the client. While there is no connection events wait in the feed, as many as
 //! `events_cap_on_reconnect` says, and it is tried again after 1, 2, 4, 8, 8, ... s.
 
-use super::outward::{Backend, Duplex};
 use super::{BackOff, EventHandler, Feed, Hub, MAX_WAITING, QueryError, feed_settings, fields};
+use crate::service::outward::{Backend, Duplex};
 use bifrons_core::config::event::WsEventSettings;
 use bifrons_core::plugin::About;
 use futures_util::{SinkExt, StreamExt};

@@ -1,6 +1,8 @@
-//! What plugins want done that may wait: names and files, on threads of the runtime's pool.
+//! What plugins want done that may wait: names and files on threads of the runtime's pool, web
+//! servers from the control thread itself.
 
 use crate::dispatch::Errand;
+use crate::service::http;
 use crate::transport::Front;
 use bifrons_core::config::Configuration;
 use bifrons_core::plugin::{Answer, StoreRequest, Ticket};
@@ -30,6 +32,13 @@ impl Errands {
                 let StoreRequest { path, content } = request;
                 let path = path.unwrap_or_else(|| self.folder.join(format!("{package}.jcfg")));
                 answer_later(front, ticket, move || Answer::Stored(stored(&path, &content)));
+            }
+            Errand::Http { ticket, request } => {
+                let front = front.clone();
+                tokio::task::spawn_local(async move {
+                    let answer = Answer::Http(http::send(request).await);
+                    front.with(|core, now| core.answered(now, ticket, answer));
+                });
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What a plugin may do to the world.
 
-use super::{HandleKey, OutgoingJsep, ReplyKey, Verdict};
+use super::{HandleKey, HttpRequest, HttpResponse, OutgoingJsep, ReplyKey, Verdict};
 use crate::media::{ForwarderId, IngestId, PeerId, Plan, Port, PortError, PortId, PortRequest};
 use serde_json::Value;
 use std::net::IpAddr;
@@ -55,6 +55,8 @@ pub enum Answer {
     Resolved(Result<Vec<IpAddr>, String>),
     /// The file is on disk, or why not.
     Stored(Result<(), String>),
+    /// What the web server said, or why it was not heard.
+    Http(Result<HttpResponse, String>),
 }
 
 /// The host's side of the contract. Calls about a handle that is gone do nothing.
@@ -145,6 +147,9 @@ pub trait Host {
 
     /// Answers [`Answer::Resolved`].
     fn resolve(&mut self, name: &str) -> Ticket;
+
+    /// Answers [`Answer::Http`].
+    fn http(&mut self, request: HttpRequest) -> Ticket;
 
     /// Answers [`Answer::Stored`]; `None` at once when there is nowhere to store (no
     /// configuration folder).

@@ -10,10 +10,12 @@
 //! a plugin pushes inside `handle_message` leave after that request's own reply.
 
 mod host;
+mod http;
 mod jsep;
 mod verdict;
 
 pub use host::{Answer, Host, HostExt, PushError, StoreRequest, Ticket};
+pub use http::{HttpMethod, HttpRequest, HttpResponse};
 pub use jsep::{Jsep, JsepKind, OutgoingJsep, SimulcastLine, SvcLine};
 pub use verdict::{ReplyKey, Request, Verdict};
 

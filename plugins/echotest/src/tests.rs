@@ -94,6 +94,10 @@ impl Host for NotingHost {
         Ticket(2)
     }
 
+    fn http(&mut self, _: HttpRequest) -> Ticket {
+        Ticket(3)
+    }
+
     fn store(&mut self, _: StoreRequest) -> Option<Ticket> {
         None
     }

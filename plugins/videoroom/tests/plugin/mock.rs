@@ -3,8 +3,8 @@
 use bifrons_core::config::{Tree, jcfg};
 use bifrons_core::media::{PeerId, Plan, Port, PortError, PortId, PortRequest};
 use bifrons_core::plugin::{
-    Answer, HandleKey, Host, Jsep, JsepKind, OutgoingJsep, Plugin, PushError, ReplyKey, Request,
-    SimulcastLine, StoreRequest, SvcLine, Ticket, Verdict,
+    Answer, HandleKey, Host, HttpRequest, Jsep, JsepKind, OutgoingJsep, Plugin, PushError,
+    ReplyKey, Request, SimulcastLine, StoreRequest, SvcLine, Ticket, Verdict,
 };
 use bifrons_core::sdp::Sdp;
 use bifrons_videoroom::VideoRoom;
@@ -130,6 +130,11 @@ impl Host for World {
     fn resolve(&mut self, name: &str) -> Ticket {
         self.next += 1;
         self.lookups.push((Ticket(self.next), name.to_owned()));
+        Ticket(self.next)
+    }
+
+    fn http(&mut self, _request: HttpRequest) -> Ticket {
+        self.next += 1;
         Ticket(self.next)
     }
     fn store(&mut self, request: StoreRequest) -> Option<Ticket> {

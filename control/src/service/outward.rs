@@ -1,8 +1,10 @@
-//! The way to a receiver: TCP, behind TLS where the URL says so.
+//! The way to a server that we ask or tell something: TCP, behind TLS where the URL says so.
+//!
+//! Certificates are checked against the system's own, read once, when first needed.
 
 use hyper::Uri;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -15,23 +17,23 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What HTTP and WebSockets need of a connection.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
 
-/// A receiver, from its URL.
+/// A server, from its URL.
 #[derive(Clone)]
-pub(super) struct Backend {
+pub(crate) struct Backend {
     /// The URL as given.
-    pub(super) uri: Uri,
+    pub(crate) uri: Uri,
     /// Without brackets.
-    pub(super) host: String,
+    pub(crate) host: String,
     port: u16,
     tls: Option<TlsConnector>,
 }
 
 impl Backend {
     /// Reads a URL of either scheme, the second of which means TLS.
-    pub(super) fn read(url: &str, schemes: [&str; 2]) -> Result<Self, String> {
+    pub(crate) fn read(url: &str, schemes: [&str; 2]) -> Result<Self, String> {
         let wrong = || format!("`{url}` is no {}:// or {}:// URL", schemes[0], schemes[1]);
         let uri: Uri = url.parse().map_err(|_| wrong())?;
         let scheme = uri.scheme_str().unwrap_or_default();
@@ -45,26 +47,37 @@ impl Backend {
         Ok(Backend { uri, host, port, tls })
     }
 
-    pub(super) fn is_secure(&self) -> bool {
+    pub(crate) fn is_secure(&self) -> bool {
         self.tls.is_some()
     }
 
     /// Connects; fails after 10 s.
-    pub(super) async fn connect(&self) -> io::Result<Box<dyn Duplex>> {
+    pub(crate) async fn connect(&self) -> io::Result<Box<dyn Duplex>> {
         let connect = async {
             let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
             stream.set_nodelay(true)?;
-            let Some(tls) = &self.tls else { return Ok(Box::new(stream) as Box<dyn Duplex>) };
-            let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
-            Ok(Box::new(tls.connect(name, stream).await?) as Box<dyn Duplex>)
+            match &self.tls {
+                None => Ok(Box::new(stream) as Box<dyn Duplex>),
+                Some(tls) => greet(tls, &self.host, stream).await,
+            }
         };
         let late = || io::Error::from(io::ErrorKind::TimedOut);
         tokio::time::timeout(TIMEOUT, connect).await.unwrap_or_else(|_| Err(late()))
     }
 }
 
+async fn greet(tls: &TlsConnector, host: &str, stream: TcpStream) -> io::Result<Box<dyn Duplex>> {
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    Ok(Box::new(tls.connect(name, stream).await?))
+}
+
+static CONNECTOR: OnceLock<TlsConnector> = OnceLock::new();
+
 /// Trusts whom the system trusts; `SSL_CERT_FILE` and `SSL_CERT_DIR` name others.
 fn connector() -> Result<TlsConnector, String> {
+    if let Some(known) = CONNECTOR.get() {
+        return Ok(known.clone());
+    }
     let mut roots = RootCertStore::empty();
     let (added, _) =
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -76,7 +89,7 @@ fn connector() -> Result<TlsConnector, String> {
         .map_err(|error| error.to_string())?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(CONNECTOR.get_or_init(|| TlsConnector::from(Arc::new(config))).clone())
 }
 
 #[cfg(test)]
