@@ -93,6 +93,32 @@ fn transports_auth_01_without_a_transport_there_is_no_start() {
     let _ = std::fs::remove_dir_all(&folder);
 }
 
+#[test]
+fn transports_auth_48_tokens_that_nobody_could_add_are_refused() {
+    let folder = folder("no-admin");
+    let socket = folder.join("ws.sock");
+    let socket = socket.to_str().expect("text");
+    for (name, text) in [
+        (
+            "janus.jcfg",
+            "general: { token_auth = true }\nmedia: { rtp_port_range = \"39000-39999\" }"
+                .to_owned(),
+        ),
+        ("janus.transport.http.jcfg", "general: { http = false } admin: { }".to_owned()),
+        (
+            "janus.transport.websockets.jcfg",
+            format!("general: {{ ws = true ws_unix = \"{socket}\" }} admin: {{ }}"),
+        ),
+    ] {
+        std::fs::write(folder.join(name), text).expect("written");
+    }
+    let output = bifrons(&["-d", "0", "-F", folder.to_str().expect("text")]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no transport serves it"), "{said}");
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
 /// Waits for a file to be there.
 async fn appears(path: &std::path::Path) {
     for _ in 0..200 {

@@ -52,6 +52,7 @@ const TESTS: &str = "test --package bifrons-control --test conform --profile ci 
 /// Runs both sets of checks and prints the sum.
 pub(crate) fn run(tree: &Tree, options: &ConformOptions) -> Outcome<ExitCode> {
     debian::ensure(debian::BUILD)?;
+    debian::ensure(debian::CAPTURES)?;
     let mut tally = Tally::new();
     match options.against {
         Opponent::Mute => tests(tree, &mut tally, true)?,

@@ -67,6 +67,9 @@ pub(crate) const BROWSERS: &[Package] = &[
     },
 ];
 
+/// To read captures back in the tests of the Admin API.
+pub(crate) const CAPTURES: &[Package] = &[program("tshark", "tshark")];
+
 /// To compare with a stock Janus.
 pub(crate) const STOCK_JANUS: &[Package] = &[program("janus", "janus")];
 

@@ -103,6 +103,7 @@ fn test(tree: &Tree, part: Option<Part>, rest: &[String]) -> Outcome<ExitCode> {
     let wanted = |candidate| part.is_none_or(|chosen| chosen == candidate);
     let mut tally = Tally::new();
     debian::ensure(debian::BUILD)?;
+    debian::ensure(debian::CAPTURES)?;
     if wanted(Part::Lint) {
         checks::lint(tree, &mut tally);
     }

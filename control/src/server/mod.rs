@@ -122,9 +122,23 @@ async fn assemble_and_run(configuration: &mut Configuration) -> Result<(), Refus
     let captures = Captures::new(std::mem::take(&mut datapath.borrow_mut().taps));
     Admin::new(admin_settings(&configuration.settings), captures).attend(&front);
     let certificates = doors::open(&front, configuration)?;
+    refuse_tokens_without_admin(&front, &configuration.settings)?;
     let rotate = configuration.settings.general.log_rotate_sig;
     tracing::info!("up and running");
     run::until_told_to_stop(&front, &datapath, &Upkeep { certificates, rotate }).await
+}
+
+/// Tokens that nobody could ever add let nobody in (transports-auth §9).
+fn refuse_tokens_without_admin(front: &Front, settings: &Settings) -> Result<(), Refusal> {
+    let general = &settings.general;
+    let stored = general.token_auth && general.token_auth_secret.is_none();
+    let admin = front.transports().iter().any(|transport| transport.serves_admin());
+    if stored && !admin {
+        return Err("token_auth without token_auth_secret needs tokens that are added over the \
+                    Admin API, and no transport serves it: set admin_http or admin_ws"
+            .to_owned());
+    }
+    Ok(())
 }
 
 /// The dispatcher with its negotiation and plugins.

@@ -3,7 +3,9 @@
 //!
 //! Each test starts a server of its own on ports of its own. The same bodies can be pointed at
 //! another server, a stock Janus say: set `BIFRONS_CONFORM_WS` (`host:port` of its WebSockets) and
-//! `BIFRONS_CONFORM_HTTP` (`host:port/base`); tests that need a configuration of their own then say
+//! `BIFRONS_CONFORM_HTTP` (`host:port/base`), for the Admin API `BIFRONS_CONFORM_ADMIN_WS` and
+//! `BIFRONS_CONFORM_ADMIN_HTTP` (`host:port`), and `BIFRONS_CONFORM_MEDIA`, the address that the
+//! tests' own media are to come from; tests that need a configuration of their own then say
 //! so and pass over. `BIFRONS_CONFORM_MUTE=1` points all of them at a server that accepts
 //! everything and says nothing of use: every single one has to fail against it.
 //!

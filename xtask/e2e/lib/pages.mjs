@@ -41,6 +41,25 @@ const SETTINGS = `var server = 'http://' + window.location.hostname + ':8088/jan
 var iceServers = null, token, apisecret;
 `;
 
+/**
+ * Debian gives the demo pages jQuery 3, and they were written for 1.9: the admin page asks for
+ * `a[href=#tokens]`, which newer ones want quoted. This is what jquery-migrate does about it.
+ */
+const MIGRATE = `
+(function ($) {
+  var find = $.find;
+  $.find = function (selector) {
+    var quoted = typeof selector === 'string' ? selector.replace(/\\[href=(#[\\w-]+)\\]/g, '[href="$1"]') : selector;
+    return find.apply(this, [quoted].concat([].slice.call(arguments, 1)));
+  };
+  for (var name in find) $.find[name] = find[name];
+})(jQuery);
+`;
+
+/** What is served in place of, or behind, a file of Debian's. */
+const REPLACED = { '/stock/settings.js': SETTINGS };
+const AMENDED = { '/stock/javascript/jquery/jquery.min.js': MIGRATE };
+
 /** Starts the page server; resolves with a function that stops it. */
 export async function servePages() {
   const server = createServer(async (request, response) => {
@@ -49,7 +68,8 @@ export async function servePages() {
     const name = path.slice(prefix.length);
     const file = place + (path.endsWith('/') ? 'index.html' : name);
     try {
-      const body = path === '/stock/settings.js' ? SETTINGS : await readFile(file);
+      const found = REPLACED[path] ?? (await readFile(file));
+      const body = path in AMENDED ? found + AMENDED[path] : found;
       response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' });
       response.end(body);
     } catch {

@@ -13,8 +13,12 @@ export const ADDRESS = {
   http: 'http://127.0.0.1:8088/janus',
 };
 
-/** What the Admin API asks for. */
-const ADMIN_SECRET = 'a secret of admins';
+/** Where operators reach it, and what they have to know. */
+export const ADMIN = {
+  ws: 'ws://127.0.0.1:7188',
+  http: 'http://127.0.0.1:7088/admin',
+  secret: 'a secret of admins',
+};
 
 /** The whole configuration, as the documentation of Janus describes these keys. */
 function configuration(folder, general) {
@@ -27,7 +31,7 @@ function configuration(folder, general) {
 	events_folder = "${libraries}/events"
 	loggers_folder = "${libraries}/loggers"
 	debug_level = 4
-	admin_secret = "${ADMIN_SECRET}"
+	admin_secret = "${ADMIN.secret}"
 	${general}
 }
 media: {
@@ -106,7 +110,7 @@ export async function startServer({ kind, binary, demos, artifacts, general = ''
     child.on('error', (error) => resolve((ended = error.message)));
   });
   const alive = () => ended === null;
-  await reachable([8088, 8188], () => ended, log);
+  await reachable([8088, 8188, 7088, 7188], () => ended, log);
   const stop = async () => {
     if (!alive()) return ended;
     child.kill('SIGTERM');

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { register } from 'node:module';
 import { createInterface } from 'node:readline';
+import { ADMIN } from '../lib/server.mjs';
 import { COLOURS, arrive, check, flows, openLab, publish, watch } from '../lib/lab.mjs';
 
 // janode loads a native addon for a transport that is not used here; it need not be compiled.
@@ -77,6 +78,30 @@ async function driveRoom({ address }) {
   await connection.close();
 }
 
+/** janode's whole Admin API: who is there, and what one of them does. */
+async function operate({ address, artifacts }) {
+  const { connection, session, attach } = await janode(address);
+  const handle = await attach();
+  const { default: Janode } = await import('janode');
+  const admin = await Janode.connect({ is_admin: true, address: { url: ADMIN.ws, apisecret: ADMIN.secret } });
+  const info = await admin.getInfo();
+  check(info.janus === 'server_info' && 'janus.plugin.videoroom' in info.plugins, `info: ${JSON.stringify(info).slice(0, 200)}`);
+  const { sessions } = await admin.listSessions();
+  check(sessions.includes(session.id), `sessions: ${sessions}`);
+  const { handles } = await admin.listHandles(session.id);
+  check(handles.length === 1 && handles[0] === handle.id, `handles: ${handles}`);
+  const told = await admin.handleInfo(session.id, handle.id);
+  check(told.info.plugin === 'janus.plugin.videoroom', `handle: ${JSON.stringify(told).slice(0, 200)}`);
+  await refused(admin.handleInfo(session.id, 77), 459);
+  await refused(admin.stopPcap(session.id, handle.id), 490);
+  await admin.startPcap(session.id, handle.id, artifacts, `operator-${handle.id}.pcap`, 100);
+  await refused(admin.startPcap(session.id, handle.id, artifacts, 'another.pcap'), 490);
+  await admin.stopPcap(session.id, handle.id);
+  const stranger = await Janode.connect({ is_admin: true, address: { url: ADMIN.ws, apisecret: 'wrong' } });
+  await refused(stranger.listSessions(), 403);
+  for (const one of [stranger, admin, connection]) await one.close();
+}
+
 /** Starts the aiortc guest; `line(key)` resolves with its first JSON line that has `key`. */
 function guest(python, words) {
   const program = new URL('../clients/guest.py', import.meta.url).pathname;
@@ -136,5 +161,6 @@ async function meetAiortc({ browser, address, python }) {
 
 export default [
   { name: 'janode drives a room through its whole life', limit: 60, run: driveRoom },
+  { name: 'janode operates the server', limit: 60, run: operate },
   { name: 'aiortc and a browser meet in a room janode made', browsers: ['chromium'], limit: 90, run: meetAiortc },
 ];

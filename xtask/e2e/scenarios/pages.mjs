@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { check } from '../lib/lab.mjs';
+import { ADMIN } from '../lib/server.mjs';
 import { PAGES } from '../lib/pages.mjs';
 
 /** Our own page comes from the appliance itself; beside a stock Janus, from the page server. */
@@ -74,6 +75,12 @@ export default [
     },
   },
   {
+    name: 'stock admin page, unmodified',
+    browsers: ['chromium'],
+    limit: 90,
+    run: adminPage,
+  },
+  {
     name: 'stock VideoRoom page, unmodified',
     each: true,
     limit: 120,
@@ -91,6 +98,48 @@ export default [
 async function begin(page) {
   await page.until('the start button', () => typeof Janus !== 'undefined' && Janus.initDone && !document.querySelector('#start').disabled);
   await page.click('#start');
+}
+
+/** Presses the button of the dialog that is shown, after `typed` was put into its field. */
+async function dialog(page, field, typed) {
+  await page.until(`the dialog's ${field}`, (selector) => document.querySelector(selector)?.offsetParent !== null, field);
+  // The dialog moves while it appears.
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  await page.evaluate(([selector, text]) => ($(selector).val(text), null), [field, typed]);
+  await page.evaluate(() => ($('.modal-footer .btn-primary:visible').click(), null));
+  await page.until('the dialog to close', () => !document.querySelector('.modal.in'));
+}
+
+/** An operator logs in, changes a setting, and looks at a live call. */
+async function adminPage({ browser }) {
+  const call = await browser.open(`${PAGES}/stock/echotest.html`);
+  await begin(call);
+  await playing(call, '#videoright video', 1);
+  const page = await browser.open(`${PAGES}/stock/admin.html`);
+  await dialog(page, '#secret', ADMIN.secret);
+  await page.until('the server and its plugins', () => {
+    const text = (selector) => document.querySelector(selector)?.textContent ?? '';
+    return text('#server-details').includes('server-name') && text('#plugins-list').includes('janus.plugin.echotest');
+  });
+  const setting = (name) => [...document.querySelectorAll('#server-settings tr')].find((row) => row.textContent.includes(`${name}:`))?.children[1].textContent;
+  await page.until('the settings', setting, 'session_timeout');
+  await page.evaluate(() => ($('#session_timeout_button').click(), null));
+  await dialog(page, '.bootbox-input', '61');
+  await page.until('the new timeout', () => /session_timeout:\s*61/.test(document.querySelector('#server-settings').textContent));
+  for (const list of ['sessions', 'handles']) {
+    await page.until(`the ${list}`, (what) => document.querySelectorAll(`#${what}-list a`).length > 0, list);
+    await page.evaluate((what) => ($(`#${what}-list a`).first().click(), null), list);
+  }
+  const shown = await page.until('the live call', () => {
+    const text = document.querySelector('#handle-info').textContent;
+    return text.includes('selected-pair') && text;
+  });
+  const info = JSON.parse(shown);
+  check(info.plugin === 'janus.plugin.echotest' && info.webrtc.dtls['dtls-state'] === 'connected', shown.slice(0, 300));
+  const figures = Object.values(info.webrtc.media).filter((medium) => medium.type === 'video');
+  check(figures.some(({ stats }) => stats.in.packets > 0 && stats.out.packets > 0), JSON.stringify(figures).slice(0, 300));
+  await page.evaluate(() => ($('#prettify').click(), null));
+  await page.until('the call as a table', () => document.querySelector('#handle-info table') !== null);
 }
 
 async function stockRoom({ browser }, file, remote) {

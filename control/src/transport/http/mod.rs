@@ -252,6 +252,10 @@ impl Transport for Http {
         ));
     }
 
+    fn serves_admin(&self) -> bool {
+        self.settings.doors.iter().any(|door| door.admin)
+    }
+
     fn set_style(&self, style: Style) {
         self.style.set(style);
     }

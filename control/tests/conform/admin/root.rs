@@ -226,7 +226,7 @@ fn admin_21_names_are_looked_up() {
             let reply = operator.done(ask("localhost")).await;
             assert!(["127.0.0.1", "::1"].contains(&reply["ip"].as_str().expect("an address")));
             assert!(reply["elapsed"].is_u64());
-            let refused = operator.refused(ask("no.such.invalid")).await;
+            let refused = operator.refused(ask("no such name")).await;
             assert_eq!(refused, "490 Could not resolve address");
             let missing = operator.refused(json!({"janus": "resolve_address"})).await;
             assert_eq!(missing, "456 Missing mandatory element (address)");
@@ -237,7 +237,8 @@ fn admin_21_names_are_looked_up() {
 #[test]
 fn a_stun_server_is_asked() {
     run(async {
-        let target = Target::with_admin().await;
+        // A stock Janus answers nobody else meanwhile.
+        let Some(target) = Target::with(setup()).await else { return };
         let mut operator = Operator::http(&target);
         let nobody = json!({"janus": "test_stun", "address": "127.0.0.1", "port": 1});
         assert_eq!(operator.refused(nobody).await, "490 STUN request failed");
