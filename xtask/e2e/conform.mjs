@@ -78,8 +78,9 @@ async function work(queue, count) {
     const fault = await attempt(run);
     const held = mute ? fault !== null : fault === null;
     count[held ? 'passed' : 'failed'] += 1;
-    console.log(`${held ? 'ok  ' : 'FAIL'} ${run.title}${mute ? ' fails, as it must' : ''}`);
-    if (!held) console.log(`     ${mute ? 'it passed against a server that says nothing' : fault.slice(0, 400)}`);
+    console.log(`${held ? 'ok  ' : 'FAIL'} ${run.title}${held && mute ? ' fails, as it must' : ''}`);
+    const why = mute ? fault ?? 'it passed against a server that says nothing' : fault;
+    if (why) console.log(`     ${why.slice(0, mute ? 160 : 400)}`);
   }
 }
 

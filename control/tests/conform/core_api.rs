@@ -40,6 +40,10 @@ fn core_api_03_created_ids_are_exact_in_javascript() {
         let id = reply["data"]["id"].as_u64().expect("an integer");
         assert!((1..=9_007_199_254_740_991).contains(&id));
         assert!(reply.get("session_id").is_none());
+        // It is a session, and the next one is another.
+        let alive = ws.ask(json!({"janus": "keepalive", "session_id": id})).await;
+        assert_eq!(alive["janus"], "ack", "{alive}");
+        assert_ne!(ws.create().await, id);
     });
 }
 
@@ -60,8 +64,10 @@ fn core_api_04_a_wanted_id_is_given_once() {
 fn core_api_05_id_zero_means_any() {
     run(async {
         let target = Target::start().await;
-        let reply = target.ws().await.ask(json!({"janus": "create", "id": 0})).await;
-        assert!(reply["data"]["id"].as_u64().is_some_and(|id| id > 0), "{reply}");
+        let mut ws = target.ws().await;
+        let any = ws.create_with(json!({"id": 0})).await;
+        assert!(any > 0);
+        assert_ne!(ws.create_with(json!({"id": 0})).await, any);
     });
 }
 

@@ -19,7 +19,10 @@ fn transports_auth_02_create_by_post() {
         let target = Target::start().await;
         let reply = target.http().post("", json!({"janus": "create", "transaction": "a1"})).await;
         assert_eq!((&reply["janus"], &reply["transaction"]), (&json!("success"), &json!("a1")));
-        assert!(reply["data"]["id"].as_u64().is_some_and(|id| id > 0));
+        let session = reply["data"]["id"].as_u64().expect("an id");
+        // It is there.
+        let alive = target.http().post(&format!("/{session}"), json!({"janus": "keepalive"})).await;
+        assert_eq!(alive["janus"], "ack", "{alive}");
     });
 }
 
@@ -262,9 +265,15 @@ fn transports_auth_58_preflight_outside_the_base() {
 fn transports_auth_66_head_is_answered() {
     run(async {
         let Some(target) = Target::with(Setup::default()).await else { return };
-        let response = target.http().call("HEAD", "/janus", &[], "").await.expect("an answer");
+        let mut stream = TcpStream::connect(&target.http().address).await.expect("connects");
+        send_request(&mut stream, "HEAD", "/janus", &[], "").await;
+        let response = read_response(&mut stream, true).await.expect("an answer");
         assert_eq!(response.status, 200);
         assert_eq!(response.header("content-type"), Some("application/json"));
+        // No body came with it: the next answer follows at once.
+        send_request(&mut stream, "GET", "/janus/ping", &[], "").await;
+        let pong = read_response(&mut stream, false).await.expect("an answer").json();
+        assert_eq!(pong["janus"], "pong");
     });
 }
 

@@ -1,8 +1,9 @@
 //! A server that accepts everything and answers `success` to whatever it is asked.
 //!
 //! So that a test gets as far as what it is about, sessions and handles are handed out (always the
-//! same ones), and what is said to a plugin comes back as an empty answer, in an event where a
-//! plugin would take its time. Nothing else is ever said, refused, remembered or closed.
+//! same ones), a room may be made and joined, and whatever else is said to a plugin comes back as an
+//! empty answer, in an event where a plugin would take its time. Nothing else is ever said, refused,
+//! remembered or closed.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -30,10 +31,11 @@ pub(crate) async fn start() -> (u16, u16) {
     ports
 }
 
-/// The one session, and the handles of EchoTest and of all others.
+/// The one session, the handles of EchoTest and of all others, and the one member of a room.
 const SESSION: u64 = 77;
 const ECHOTEST: u64 = 78;
 const OTHERS: u64 = 79;
+const MEMBER: u64 = 80;
 
 /// Requests of the VideoRoom that are answered by an event.
 const LATER: [&str; 12] = [
@@ -59,6 +61,17 @@ fn given(request: &Value) -> Option<u64> {
         ("attach", Some("janus.plugin.echotest")) => Some(ECHOTEST),
         ("attach", _) => Some(OTHERS),
         _ => None,
+    }
+}
+
+/// What a plugin would say: that the wanted room is made or joined, and nothing otherwise.
+fn data(body: &Value) -> Value {
+    match (body["request"].as_str(), body["ptype"].as_str()) {
+        (Some("create"), _) => json!({"videoroom": "created", "room": body["room"]}),
+        (Some("join"), Some("publisher")) => {
+            json!({"videoroom": "joined", "room": body["room"], "id": MEMBER})
+        }
+        _ => json!({}),
     }
 }
 
@@ -89,7 +102,7 @@ fn answers(text: &str, path: Option<&str>) -> Vec<Value> {
         answer = said("event");
     }
     answer["sender"] = json!(handle);
-    answer["plugindata"] = json!({"data": {}});
+    answer["plugindata"] = json!({"data": data(&request["body"])});
     if later { vec![said("ack"), answer] } else { vec![answer] }
 }
 
@@ -125,7 +138,9 @@ async fn serve_http(mut stream: TcpStream) {
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let path = head.split(' ').nth(1).unwrap_or_default();
         let body: String = answers(body, Some(path)).iter().map(Value::to_string).collect();
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let kind = "Content-Type: application/json";
+        let len = body.len();
+        let head = format!("HTTP/1.1 200 OK\r\n{kind}\r\nContent-Length: {len}\r\n\r\n{body}");
         if stream.write_all(head.as_bytes()).await.is_err() {
             return;
         }

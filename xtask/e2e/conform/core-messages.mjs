@@ -109,7 +109,7 @@ export default [
       const packet = { janus: 'attach', plugin: 'janus.plugin.videoroom', session_id, opaque_id: 'mine' };
       const { data } = await api.ask(packet);
       const reply = await api.message({ session_id, handle_id: data.id }, { request: 'list' });
-      check(reply.sender === data.id, JSON.stringify(reply));
+      check(reply.sender === data.id && Array.isArray(reply.plugindata?.data.list), JSON.stringify(reply));
       check(!('opaque_id' in reply), 'the reply carries the opaque id');
     },
   },
@@ -216,7 +216,10 @@ export default [
       const ask = (name) => api.ask({ janus: 'message', ...at, transaction: name, body: { audio: true } });
       const replies = await Promise.all(names.map(ask));
       check(replies.every((one) => one.janus === 'ack'), 'not all were acknowledged');
-      for (const name of names) await api.event((one) => one.transaction === name, `event of ${name}`);
+      for (const name of names) {
+        const event = await api.event((one) => one.transaction === name, `event of ${name}`);
+        check(event.plugindata?.data.result === 'ok', JSON.stringify(event));
+      }
       const more = await api.quiet((one) => one.janus === 'event', 300);
       check(more.length === 0, `${more.length} events too many`);
     },

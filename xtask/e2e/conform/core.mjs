@@ -35,9 +35,15 @@ export default [
   {
     name: 'core_api_03_and_48_create_returns_a_safe_id',
     async run(api) {
-      const reply = await api.ask({ janus: 'create' });
-      check(SAFE(reply.data?.id), `create answered ${JSON.stringify(reply)}`);
-      check(!('session_id' in reply), 'create answered with a session_id');
+      const replies = [await api.ask({ janus: 'create' }), await api.ask({ janus: 'create' })];
+      for (const reply of replies) {
+        check(SAFE(reply.data?.id), `create answered ${JSON.stringify(reply)}`);
+        check(!('session_id' in reply), 'create answered with a session_id');
+      }
+      const [session_id, second] = replies.map((reply) => reply.data.id);
+      check(session_id !== second, `two sessions are called ${second}`);
+      const alive = await api.ask({ janus: 'keepalive', session_id });
+      check(alive.janus === 'ack', `the session is not there: ${JSON.stringify(alive)}`);
     },
   },
   {
@@ -52,8 +58,13 @@ export default [
   {
     name: 'core_api_05_id_zero_means_any',
     async run(api) {
-      const reply = await api.ask({ janus: 'create', id: 0 });
-      check(SAFE(reply.data?.id), `create answered ${JSON.stringify(reply)}`);
+      const ids = [];
+      for (let round = 0; round < 2; round += 1) {
+        const reply = await api.ask({ janus: 'create', id: 0 });
+        check(SAFE(reply.data?.id), `create answered ${JSON.stringify(reply)}`);
+        ids.push(reply.data.id);
+      }
+      check(ids[0] !== ids[1], `both are called ${ids[0]}`);
     },
   },
   {

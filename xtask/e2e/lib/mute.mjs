@@ -1,9 +1,9 @@
 // The mute server: accepts every connection and answers every request with bare success.
 //
 // So that a check gets as far as what it is about, sessions and handles are handed out (always
-// the same ones), and what is said to a plugin comes back as an empty answer, in an event where a
-// plugin would take its time. Nothing else is ever said, refused, remembered or closed: a check
-// that passes here checks nothing.
+// the same ones), a room may be made and joined, and whatever else is said to a plugin comes back as
+// an empty answer, in an event where a plugin would take its time. Nothing else is ever said,
+// refused, remembered or closed: a check that passes here checks nothing.
 
 import { createServer } from 'node:http';
 import { WebSocketServer } from 'ws';
@@ -11,6 +11,7 @@ import { WebSocketServer } from 'ws';
 const SESSION = 77;
 const ECHOTEST = 78;
 const OTHERS = 79;
+const MEMBER = 80;
 
 /** Requests of the VideoRoom that are answered by an event. */
 const LATER = [
@@ -25,6 +26,13 @@ function given({ janus, id, plugin }) {
   return null;
 }
 
+/** What a plugin would say: that the wanted room is made or joined, and nothing otherwise. */
+function data({ request, room, ptype } = {}) {
+  if (request === 'create') return { videoroom: 'created', room };
+  if (request === 'join' && ptype === 'publisher') return { videoroom: 'joined', room, id: MEMBER };
+  return {};
+}
+
 /** What is said to `text`, one after the other; `handle` is the one of the path, over HTTP. */
 function answers(text, handle) {
   let request = null;
@@ -37,7 +45,7 @@ function answers(text, handle) {
   const id = given(request ?? {});
   if (id !== null) return [{ janus: 'success', transaction, data: { id } }];
   if (janus !== 'message') return [{ janus: 'success', transaction }];
-  const empty = { transaction, sender: handle_id, plugindata: { data: {} } };
+  const empty = { transaction, sender: handle_id, plugindata: { data: data(body ?? undefined) } };
   const later = handle === undefined && (handle_id === ECHOTEST || LATER.includes(body?.request));
   if (!later) return [{ janus: 'success', ...empty }];
   return [{ janus: 'ack', transaction }, { janus: 'event', ...empty }];
@@ -51,7 +59,10 @@ export async function startMute() {
   const http = createServer((request, response) => {
     let text = '';
     request.on('data', (part) => (text += part));
-    request.on('end', () => response.end(JSON.stringify(answers(text, handleOf(request.url))[0])));
+    request.on('end', () => {
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify(answers(text, handleOf(request.url))[0]));
+    });
   });
   await new Promise((resolve) => http.listen(8088, resolve));
   const sockets = new WebSocketServer({ port: 8188, handleProtocols: () => 'janus-protocol' });
