@@ -15,6 +15,7 @@
 
 mod admin;
 mod call;
+mod candidates;
 mod client;
 mod core_api;
 mod core_api_lifetime;
@@ -23,6 +24,8 @@ mod echotest;
 mod echotest_layers;
 mod echotest_media;
 mod http_api;
+mod http_client;
+mod http_limits;
 mod http_poll;
 mod jsep;
 mod media;
