@@ -2,7 +2,9 @@
 //! against the server that `BIFRONS_CONFORM_WS` names. What needs none is held in the plugin's own
 //! tests.
 
+mod api;
 mod control;
+mod forwarding;
 mod layers;
 mod media;
 mod stage;

@@ -39,9 +39,20 @@ pub(super) struct Guest {
 
 impl Stage {
     /// A server with a room of these settings.
-    pub(super) async fn set(mut room: Value) -> Self {
+    pub(super) async fn set(room: Value) -> Self {
         let (program, url) = server().await;
-        let session = session(&url, PATIENCE).await;
+        Self::on(program, &url, room).await
+    }
+
+    /// The same with a server of ours, whichever is under test: its partner.
+    pub(super) async fn ours(room: Value) -> Self {
+        let program = Program::start("", &[]);
+        let url = program.url();
+        Self::on(Some(program), &url, room).await
+    }
+
+    async fn on(program: Option<Program>, url: &str, mut room: Value) -> Self {
+        let session = session(url, PATIENCE).await;
         let mut keeper = session.attach("janus.plugin.videoroom").await.expect("attaches");
         room["request"] = json!("create");
         let made = keeper.ask(room, None).await.expect("a reply");
