@@ -96,14 +96,6 @@ impl Core {
         self.note(EventKind::Plugin, 0, about, body);
     }
 
-    /// An operator's event (`custom_event`): false if nobody could hear it.
-    pub fn custom_event(&mut self, now: Moment, schema: &str, data: Value) -> bool {
-        self.now = now;
-        let body = json!({ "schema": schema, "data": data });
-        self.note(EventKind::External, 0, Subject::default(), body);
-        self.has_listeners()
-    }
-
     /// The server is up: tells event handlers what it is, and begins to tell them how it does.
     pub fn announce_start(&mut self, now: Moment) {
         self.now = now;

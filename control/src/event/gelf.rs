@@ -73,10 +73,10 @@ impl From<io::Error> for Failure {
 fn message(notice: &Notice) -> Value {
     let timestamp_us = notice.value.get("timestamp").and_then(Value::as_u64).unwrap_or(0);
     json!({
-        "version": "1.1",
-        "host": notice.value.get("emitter"),
         // A double holds microseconds of today exactly.
         "timestamp": timestamp_us as f64 / 1e6,
+        "host": notice.value.get("emitter"),
+        "version": "1.1",
         "level": notice.kind.number(),
         "short_message": notice.kind.display_name(),
         "full_message": notice.value,

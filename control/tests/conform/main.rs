@@ -23,6 +23,7 @@ mod core_api_plugins;
 mod echotest;
 mod echotest_layers;
 mod echotest_media;
+mod events;
 mod http_api;
 mod http_client;
 mod http_limits;

@@ -8,6 +8,7 @@ use bifrons_control::admin::{Admin, AdminSettings};
 use bifrons_control::auth::Authority;
 use bifrons_control::capture::Captures;
 use bifrons_control::dispatch::{Core, CoreSettings, Parts, ServerFacts};
+use bifrons_control::event::Hub;
 use bifrons_control::negotiation::{Negotiation, NegotiationSettings, Negotiator, Shards};
 use bifrons_control::transport::{Bind, Front, Tls, http, moment, websocket};
 use bifrons_core::ice::{InterfaceAddress, LocalPlan, LocalRules};
@@ -35,6 +36,8 @@ pub(crate) struct Setup {
     pub(crate) full_trickle: bool,
     pub(crate) tls: Option<Tls>,
     pub(crate) plugins: Vec<Box<dyn Plugin>>,
+    /// Event handlers; they hear something if `core.events_enabled` is set.
+    pub(crate) hub: Option<Rc<Hub>>,
     /// Real shards instead of a deaf one.
     pub(crate) media: Option<Media>,
 }
@@ -176,6 +179,9 @@ impl Target {
             core.add_plugin(moment(), plugin, None).expect("starts");
         }
         let front = Front::new(core);
+        if let Some(hub) = setup.hub {
+            front.set_hub(hub);
+        }
         if let Some(shards) = &shards {
             shards.serve(&front);
         }

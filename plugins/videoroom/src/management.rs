@@ -113,7 +113,7 @@ impl VideoRoom {
         }
         let room = Room::new(host, id.clone(), settings, allowed);
         self.rooms.insert(id.clone(), room);
-        self.tell_handlers(host, None, || notice::handlers("created", &id));
+        self.tell_handlers(host, self.asker, || notice::handlers("created", &id));
         self.conclude(host, "created", &id, permanent, reply)
     }
 
@@ -139,7 +139,7 @@ impl VideoRoom {
         if let Some(room) = self.rooms.get_mut(&id) {
             change(&mut room.settings, body);
         }
-        self.tell_handlers(host, None, || notice::handlers("edited", &id));
+        self.tell_handlers(host, self.asker, || notice::handlers("edited", &id));
         self.conclude(host, "edited", &id, permanent, reply)
     }
 
@@ -173,7 +173,7 @@ impl VideoRoom {
                 crate::relay::sync_routes(host, None, sub);
             }
         }
-        self.tell_handlers(host, None, || notice::handlers("destroyed", &id));
+        self.tell_handlers(host, self.asker, || notice::handlers("destroyed", &id));
         self.conclude(host, "destroyed", &id, permanent, reply)
     }
 

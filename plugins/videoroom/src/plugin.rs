@@ -61,6 +61,8 @@ pub struct VideoRoom {
     pub(crate) resolving: HashMap<Ticket, Resolving>,
     /// Whose each ingest is: room, participant and stream.
     pub(crate) ingests: HashMap<IngestId, (Id, Id, Mindex)>,
+    /// The handle whose request about rooms is being served, for event handlers.
+    pub(crate) asker: Option<HandleKey>,
 }
 
 /// Requests that are answered by an event.
@@ -177,7 +179,10 @@ impl Plugin for VideoRoom {
             }
             return Verdict::Ack(None);
         }
-        match self.manage(host, &name, &request.body, Some(request.reply)) {
+        self.asker = Some(request.handle);
+        let outcome = self.manage(host, &name, &request.body, Some(request.reply));
+        self.asker = None;
+        match outcome {
             Ok(verdict) => verdict,
             Err(refusal) => Verdict::Reply(refusal.event()),
         }
