@@ -69,3 +69,20 @@ pub fn feed_settings(from: &EventSettings) -> FeedSettings {
     };
     FeedSettings { mask: Mask::read(from.events.as_deref()), grouping: from.grouping, style }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_that_lacks_its_backend_says_so() {
+        let hub = Hub::new("tester");
+        let faults = [
+            HttpEvents::start(&hub, &SampleEventSettings::default()).err(),
+            WsEvents::start(&hub, &WsEventSettings::default()).err(),
+            GelfEvents::start(&hub, &GelfEventSettings::default()).err(),
+        ];
+        assert!(faults.iter().flatten().all(|fault| fault.contains("backend")), "{faults:?}");
+        assert!(hub.is_empty() && faults.iter().all(Option::is_some));
+    }
+}

@@ -2,7 +2,8 @@
 
 use super::receiver::WebServer;
 use super::telling;
-use crate::target::{Setup, Target, run, run_paused};
+use crate::client::Ws;
+use crate::target::{Target, run, run_paused};
 use bifrons_control::dispatch::CoreSettings;
 use bifrons_control::event::gelf::GelfEvents;
 use bifrons_control::event::http::HttpEvents;
@@ -24,16 +25,40 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
-/// A server that this hub hears of sessions, which come one after another.
-async fn sessions(hub: &Rc<Hub>, count: usize) -> Option<(Target, Vec<u64>)> {
-    let target = Target::with(telling(hub, CoreSettings::default())).await?;
-    let mut ws = target.ws().await;
-    let mut ids = Vec::new();
-    for _ in 0..count {
-        ids.push(ws.create().await);
+/// A server whose sessions this hub hears of.
+struct Source {
+    target: Target,
+    ws: Ws,
+}
+
+impl Source {
+    /// `None` if the server is somebody else's.
+    async fn new(hub: &Rc<Hub>) -> Option<Self> {
+        let target = Target::with(telling(hub, CoreSettings::default())).await?;
+        let ws = target.ws().await;
+        Some(Source { target, ws })
     }
-    std::mem::forget(ws);
-    Some((target, ids))
+
+    /// Makes an event; the session it is about.
+    async fn event(&mut self) -> u64 {
+        self.ws.create().await
+    }
+
+    /// Makes some.
+    async fn events(&mut self, count: usize) -> Vec<u64> {
+        let mut sessions = Vec::new();
+        for _ in 0..count {
+            sessions.push(self.event().await);
+        }
+        sessions
+    }
+
+    /// Makes an event of type 2 that has this text twice.
+    async fn long_event(&mut self, session: u64, text: &str) {
+        let request = json!({"janus": "attach", "session_id": session, "opaque_id": text,
+            "plugin": "janus.plugin.echotest"});
+        assert_eq!(self.ws.ask(request).await["janus"], "success");
+    }
 }
 
 fn common() -> EventSettings {
@@ -70,13 +95,11 @@ fn http(web: &WebServer, change: impl FnOnce(&mut SampleEventSettings)) -> Rc<Hu
 fn events_41_http_posts_arrays_when_grouped_and_objects_when_not() {
     run(async {
         let web = WebServer::start().await;
-        let Some((_target, created)) = sessions(&http(&web, |_| {}), 1).await else { return };
+        let Some(mut source) = Source::new(&http(&web, |_| {})).await else { return };
+        let created = source.event().await;
         let post = web.post().await;
         let [event] = post.json().as_array().cloned().expect("an array").try_into().expect("one");
-        assert_eq!(
-            (&event["session_id"], &event["emitter"]),
-            (&json!(created[0]), &json!("tester"))
-        );
+        assert_eq!((&event["session_id"], &event["emitter"]), (&json!(created), &json!("tester")));
         let first = "POST /events?x=1 HTTP/1.1";
         assert_eq!(post.head.header("first"), Some(first));
         assert_eq!(post.head.header("content-type"), Some("application/json"));
@@ -89,8 +112,8 @@ fn events_41_http_posts_arrays_when_grouped_and_objects_when_not() {
             settings.backend_user = Some("ada".to_owned());
             settings.backend_pwd = Some("x:y".to_owned());
         });
-        let Some((_target, created)) = sessions(&hub, 3).await else { return };
-        for id in created {
+        let Some(mut source) = Source::new(&hub).await else { return };
+        for id in source.events(3).await {
             let post = web.post().await;
             assert_eq!(post.json()["session_id"], id);
             assert_eq!(post.head.header("authorization"), Some("Basic YWRhOng6eQ=="));
@@ -100,19 +123,20 @@ fn events_41_http_posts_arrays_when_grouped_and_objects_when_not() {
 
 #[test]
 fn events_41_a_group_has_at_most_100() {
-    run(async {
+    run_paused(async {
         let web = WebServer::start().await;
-        let hub = http(&web, |_| {});
-        (1..=250).for_each(|n| hub.publish(made(n)));
-        let mut sizes = Vec::new();
-        let mut all = Vec::new();
-        while all.len() < 250 {
+        // While it is tried again, others gather.
+        web.deaf.set(4);
+        let Some(mut source) = Source::new(&http(&web, |_| {})).await else { return };
+        let created = source.events(250).await;
+        let (mut sizes, mut all) = (Vec::new(), Vec::new());
+        while all.len() < created.len() {
             let group = web.post().await.json().as_array().cloned().expect("an array");
             sizes.push(group.len());
             all.extend(group);
         }
-        assert_eq!(sizes, [100, 100, 50]);
-        assert_eq!(ids(&all), (1..=250).collect::<Vec<_>>());
+        assert!(sizes.contains(&100) && sizes.iter().all(|size| *size <= 100), "{sizes:?}");
+        assert_eq!(ids(&all), created, "in order, none twice");
     });
 }
 
@@ -123,26 +147,28 @@ fn events_42_http_tries_again_with_doubling_delays_but_not_for_a_status() {
         web.deaf.set(4);
         web.status.set(500);
         let hub = http(&web, |_| {});
-        hub.publish(made(1));
-        hub.publish(made(2));
+        let Some(mut source) = Source::new(&hub).await else { return };
+        let first = source.event().await;
         let group = web.post().await;
-        assert_eq!(ids(group.json().as_array().expect("an array")), [1, 2]);
+        assert_eq!(ids(group.json().as_array().expect("an array")), [first]);
         let mut times = web.dropped.borrow().clone();
         times.push(group.at);
-        let delays: Vec<u64> =
-            times.windows(2).map(|pair| (pair[1] - pair[0]).as_millis() as u64).collect();
-        let wanted = [100, 200, 400, 800];
-        assert!(
-            delays.iter().zip(wanted).all(|(got, want)| (want..want + 50).contains(got)),
-            "{delays:?}"
-        );
-        hub.publish(made(3));
+        assert_delays(&times, &[100, 200, 400, 800]);
+        let second = source.event().await;
         let next = web.post().await.json();
-        assert_eq!(ids(next.as_array().expect("an array")), [3], "a 500 is delivered, once");
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(ids(next.as_array().expect("an array")), [second], "a 500 is delivered, once");
+        tokio::time::sleep(Duration::from_secs(50)).await;
         assert!(web.posts.borrow().is_empty());
-        assert_eq!(hub.counters()[0].1.delivered, 3);
+        assert_eq!(hub.counters()[0].1.delivered, 2);
     });
+}
+
+/// That the times are so many milliseconds apart, give or take a few.
+fn assert_delays(times: &[Instant], wanted: &[u64]) {
+    let apart = |pair: &[Instant]| (pair[1] - pair[0]).as_millis() as u64;
+    let delays: Vec<u64> = times.windows(2).map(apart).collect();
+    let near = |(got, want): (&u64, &u64)| (*want..*want + 80).contains(got);
+    assert!(delays.iter().zip(wanted).all(near) && delays.len() == wanted.len(), "{delays:?}");
 }
 
 #[test]
@@ -151,35 +177,61 @@ fn events_42_after_the_last_try_a_group_is_given_up_and_the_next_is_sent() {
         let web = WebServer::start().await;
         web.deaf.set(3);
         let hub = http(&web, |settings| settings.max_retransmissions = 2);
-        hub.publish(made(1));
+        let Some(mut source) = Source::new(&hub).await else { return };
+        source.event().await;
         web.until("three tries", |web| web.dropped.borrow().len() == 3).await;
-        hub.publish(made(2));
-        assert_eq!(ids(web.post().await.json().as_array().expect("an array")), [2]);
+        let second = source.event().await;
+        assert_eq!(ids(web.post().await.json().as_array().expect("an array")), [second]);
         let counters = hub.counters()[0].1;
         assert_eq!((counters.lost, counters.accepted), (1, 2));
     });
 }
 
+/// Text that does not compress well.
+fn noise(seed: u64, length: usize) -> String {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from_digit((state >> 33) as u32 % 36, 36).expect("a digit")
+    };
+    (0..length).map(|_| next()).collect()
+}
+
 #[test]
 fn events_43_http_compresses_with_gzip_and_says_so() {
-    run(async {
+    run_paused(async {
         let web = WebServer::start().await;
-        let hub = http(&web, |settings| settings.compress = true);
-        // More than 8 KiB, even compressed: nothing may be lost.
-        let noise: String =
-            (0..40_000_u64).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_string()).collect();
-        hub.publish(Event { body: json!({"name": "created", "noise": noise}), ..made(1) });
-        let post = web.post().await;
-        assert_eq!(post.head.header("content-encoding"), Some("gzip"));
-        let mut text = String::new();
-        GzDecoder::new(post.head.body.as_slice()).read_to_string(&mut text).expect("gzip");
-        let events: Value = serde_json::from_str(&text).expect("JSON");
-        assert_eq!(events[0]["event"]["noise"], noise);
-        assert!(post.head.body.len() > 8192 && post.head.body.len() < text.len());
+        let hub = http(&web, |settings| {
+            settings.common.events = Some("handles".to_owned());
+            settings.compress = true;
+        });
+        let Some(mut source) = Source::new(&hub).await else { return };
+        // Together they are more than 8 KiB, even compressed: nothing may be lost.
+        web.deaf.set(1);
+        let session = source.event().await;
+        for seed in 1..=8 {
+            source.long_event(session, &noise(seed, 4000)).await;
+        }
+        let (mut events, mut largest) = (Vec::new(), 0);
+        while events.len() < 8 {
+            let post = web.post().await;
+            assert_eq!(post.head.header("content-encoding"), Some("gzip"));
+            let mut text = String::new();
+            GzDecoder::new(post.head.body.as_slice()).read_to_string(&mut text).expect("gzip");
+            let group: Value = serde_json::from_str(&text).expect("JSON");
+            events.extend(group.as_array().cloned().expect("an array"));
+            assert!(post.head.body.len() < text.len());
+            largest = largest.max(post.head.body.len());
+        }
+        assert!(largest > 8192, "{largest}");
+        for (seed, event) in (1..=8).zip(events) {
+            assert_eq!(event["opaque_id"], noise(seed, 4000));
+        }
     });
 }
 
 /// One accepted handshake; its request.
+#[expect(clippy::result_large_err, reason = "the library's callback has that error")]
 async fn shake(stream: TcpStream, protocol: bool) -> (WebSocketStream<TcpStream>, Request) {
     let mut seen = None;
     let socket = accept_hdr_async(stream, |request: &Request, mut response: Response| {
@@ -229,28 +281,24 @@ fn events_44_websocket_comes_back_after_1_2_4_8_8_s_with_what_was_kept() {
         assert_eq!(request.headers()["sec-websocket-protocol"], "janus-event-handlers");
         assert_eq!(request.headers()["origin"], "http://127.0.0.1");
         assert!(request.headers().get("sec-websocket-extensions").is_none());
-        hub.publish(made(1));
-        assert_eq!(ids(next(&mut socket).await.as_array().expect("an array")), [1]);
+        let Some(mut source) = Source::new(&hub).await else { return };
+        let first = source.event().await;
+        assert_eq!(ids(next(&mut socket).await.as_array().expect("an array")), [first]);
         // What a receiver says is not listened to.
         socket.send(Message::text("{\"a\":1}")).await.expect("sent");
         drop(socket);
         let mut times = vec![Instant::now()];
-        for n in 2..=6 {
+        let mut kept = Vec::new();
+        for _ in 2..=6 {
             let (stream, _) = listener.accept().await.expect("accepts");
             times.push(Instant::now());
-            hub.publish(made(n));
+            kept.push(source.event().await);
             drop(stream);
         }
-        let delays: Vec<u64> =
-            times.windows(2).map(|pair| (pair[1] - pair[0]).as_millis() as u64).collect();
-        let wanted = [1000, 2000, 4000, 8000, 8000];
-        assert!(
-            delays.iter().zip(wanted).all(|(got, want)| (want..want + 100).contains(got)),
-            "{delays:?}"
-        );
+        assert_delays(&times, &[1000, 2000, 4000, 8000, 8000]);
         let (stream, _) = listener.accept().await.expect("accepts");
         let (mut socket, _) = shake(stream, true).await;
-        assert_eq!(ids(next(&mut socket).await.as_array().expect("an array")), [2, 3, 4, 5, 6]);
+        assert_eq!(ids(next(&mut socket).await.as_array().expect("an array")), kept);
     });
 }
 
@@ -260,14 +308,15 @@ fn events_44_a_cap_keeps_the_newest_while_there_is_no_connection() {
         let (listener, hub) = websocket(3).await;
         drop(listener.accept().await.expect("accepts"));
         drop(listener.accept().await.expect("accepts"));
-        (1..=9).for_each(|n| hub.publish(made(n)));
+        let Some(mut source) = Source::new(&hub).await else { return };
+        let made = source.events(9).await;
         let (stream, _) = listener.accept().await.expect("accepts");
         // It knows of no subprotocol: it is asked again without one.
         drop(shake(stream, false).await);
         let (stream, _) = listener.accept().await.expect("accepts");
         let (mut socket, request) = shake(stream, false).await;
         assert!(request.headers().get("sec-websocket-protocol").is_none());
-        assert_eq!(ids(next(&mut socket).await.as_array().expect("an array")), [7, 8, 9]);
+        assert_eq!(ids(next(&mut socket).await.as_array().expect("an array")), made[6..]);
         assert_eq!(hub.counters()[0].1.dropped, 6);
     });
 }
@@ -300,10 +349,11 @@ fn a_stopping_server_delivers_what_waits() {
     run(async {
         let web = WebServer::start().await;
         let hub = http(&web, |settings| settings.common.grouping = false);
-        (1..=20).for_each(|n| hub.publish(made(n)));
+        let Some(mut source) = Source::new(&hub).await else { return };
+        let made = source.events(20).await;
         hub.close();
         hub.drained().await;
-        assert_eq!(ids(&web.events()), (1..=20).collect::<Vec<_>>());
+        assert_eq!(ids(&web.events()), made);
         assert_eq!(hub.counters()[0].1.delivered, 20);
     });
 }
@@ -346,12 +396,17 @@ fn events_46_gelf_over_udp_is_one_datagram_or_chunks_of_it() {
     run(async {
         let socket = UdpSocket::bind("127.0.0.1:0").await.expect("binds");
         let port = socket.local_addr().expect("an address").port();
-        let Some((_target, created)) = sessions(&gelf(port, |_| {}), 1).await else { return };
+        let Some(mut source) = Source::new(&gelf(port, |_| {})).await else { return };
+        let created = source.event().await;
         let whole = datagram(&socket).await;
-        check_gelf(&serde_json::from_slice(&whole).expect("JSON"), created[0]);
+        check_gelf(&serde_json::from_slice(&whole).expect("JSON"), created);
 
-        let hub = gelf(port, |settings| settings.max_message_len = 100);
-        let Some((_target, created)) = sessions(&hub, 1).await else { return };
+        let hub = gelf(port, |settings| {
+            settings.common.events = Some("sessions,handles".to_owned());
+            settings.max_message_len = 64;
+        });
+        let Some(mut source) = Source::new(&hub).await else { return };
+        let created = source.event().await;
         let first = datagram(&socket).await;
         assert_eq!(&first[..2], [0x1e, 0x0f]);
         let (id, count) = (first[2..10].to_vec(), first[11]);
@@ -360,15 +415,14 @@ fn events_46_gelf_over_udp_is_one_datagram_or_chunks_of_it() {
             let chunk = datagram(&socket).await;
             assert_eq!((&chunk[..2], &chunk[2..10]), (&[0x1e, 0x0f][..], id.as_slice()));
             assert_eq!((chunk[10], chunk[11]), (index, count));
-            assert!(chunk.len() <= 112);
+            assert!(chunk.len() <= 12 + 64);
             message.extend(&chunk[12..]);
         }
-        check_gelf(&serde_json::from_slice(&message).expect("JSON"), created[0]);
+        check_gelf(&serde_json::from_slice(&message).expect("JSON"), created);
         // 129 chunks and more are not sent; what comes after is.
-        let noise = "x".repeat(128 * 100);
-        hub.publish(Event { body: json!({"noise": noise}), ..made(1) });
-        hub.publish(made(2));
-        let (after, _) = (datagram(&socket).await, ());
+        source.long_event(created, &noise(1, 4096)).await;
+        source.event().await;
+        let after = datagram(&socket).await;
         assert_ne!(&after[2..10], id.as_slice());
         assert!(after[11] < 10, "{}", after[11]);
         assert_eq!(hub.counters()[0].1.lost, 1);
@@ -384,11 +438,12 @@ fn events_46_gelf_compresses_over_udp() {
             settings.compress = true;
             settings.max_message_len = 1024;
         });
-        let Some((_target, created)) = sessions(&hub, 1).await else { return };
+        let Some(mut source) = Source::new(&hub).await else { return };
+        let created = source.event().await;
         let mut text = String::new();
         let packed = datagram(&socket).await;
         GzDecoder::new(packed.as_slice()).read_to_string(&mut text).expect("gzip");
-        check_gelf(&serde_json::from_str(&text).expect("JSON"), created[0]);
+        check_gelf(&serde_json::from_str(&text).expect("JSON"), created);
     });
 }
 
@@ -408,37 +463,23 @@ fn events_46_gelf_over_tcp_ends_messages_with_zero_and_comes_back() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let port = listener.local_addr().expect("an address").port();
         let hub = gelf(port, |settings| settings.protocol = GelfProtocol::Tcp);
-        let Some((_target, created)) = sessions(&hub, 2).await else { return };
+        let Some(mut source) = Source::new(&hub).await else { return };
+        let created = source.events(2).await;
         let (mut stream, _) = listener.accept().await.expect("accepts");
         for session in created {
             check_gelf(&until_zero(&mut stream).await, session);
         }
         drop(stream);
         // The first may be lost on the way to a closed socket; the handler notices by the next.
-        (1..=5).for_each(|n| hub.publish(made(n)));
+        let mut made = source.events(5).await;
         tokio::time::sleep(Duration::from_millis(10)).await;
-        (6..=9).for_each(|n| hub.publish(made(n)));
+        made.extend(source.events(4).await);
         let (mut stream, _) = listener.accept().await.expect("comes back");
         let mut seen = Vec::new();
-        while seen.last() != Some(&9) {
+        while seen.last() != made.last() {
             let message = until_zero(&mut stream).await;
             seen.push(message["full_message"]["session_id"].as_u64().expect("an id"));
         }
-        assert!(seen.is_sorted() && seen.len() >= 4, "in order: {seen:?}");
-    });
-}
-
-#[test]
-fn a_handler_that_lacks_its_backend_says_so() {
-    run(async {
-        let hub = Hub::new("tester");
-        let missing = |text: &str| text.contains("backend");
-        assert!(
-            HttpEvents::start(&hub, &SampleEventSettings::default()).is_err_and(|e| missing(&e))
-        );
-        assert!(WsEvents::start(&hub, &WsEventSettings::default()).is_err_and(|e| missing(&e)));
-        assert!(GelfEvents::start(&hub, &GelfEventSettings::default()).is_err_and(|e| missing(&e)));
-        let target = Target::with(Setup { hub: Some(hub.clone()), ..Setup::default() }).await;
-        assert!(hub.is_empty() && target.is_none_or(|target| target.front().hub().is_some()));
+        assert!(seen.len() >= 4 && made.ends_with(&seen), "in order: {seen:?} of {made:?}");
     });
 }

@@ -1,7 +1,9 @@
 //! What an event has to look like, from admin-events-recording §6-§7, written apart from the code
 //! that makes them.
 
-use serde_json::{Map, Value};
+use super::heard;
+use crate::target::run;
+use serde_json::{Map, Value, json};
 
 /// How a field is written.
 #[derive(Clone, Copy)]
@@ -220,7 +222,7 @@ fn statistics(of: &Value) -> Result<(), String> {
         .may(&[("codec", Text), ("rtt", Int), ("rtt-values", Object), ("remb-bitrate", Int)])?
         .only()?;
     for name in ["in-link-quality", "in-media-link-quality", "out-link-quality"] {
-        if !of[name].as_u64().is_some_and(|percent| percent <= 100) {
+        if of[name].as_u64().is_none_or(|percent| percent > 100) {
             return Err(format!("statistics.{name}"));
         }
     }
@@ -234,18 +236,23 @@ fn statistics(of: &Value) -> Result<(), String> {
 
 #[test]
 fn a_wrong_event_is_noticed() {
-    let good = serde_json::json!({"emitter": "e", "type": 1, "timestamp": 1, "session_id": 2,
-        "event": {"name": "destroyed"}});
-    assert_eq!(check(&good), Ok(()));
-    for (name, value) in [
-        ("type", serde_json::json!(3)),
-        ("subtype", serde_json::json!(1)),
-        ("session_id", serde_json::json!("2")),
-        ("event", serde_json::json!({"name": "left"})),
-        ("event", serde_json::json!({"name": "destroyed", "more": 1})),
-    ] {
-        let mut bad = good.clone();
-        bad[name] = value;
-        assert!(check(&bad).is_err(), "{bad}");
-    }
+    run(async {
+        let Some((target, web)) = heard("sessions").await else { return };
+        let mut ws = target.ws().await;
+        let session = ws.create().await;
+        ws.ask(json!({"janus": "destroy", "session_id": session})).await;
+        let good = web.event("an end", |event| event["event"]["name"] == "destroyed").await;
+        assert_eq!(check(&good), Ok(()));
+        for (name, value) in [
+            ("type", json!(3)),
+            ("subtype", json!(1)),
+            ("session_id", json!("2")),
+            ("event", json!({"name": "left"})),
+            ("event", json!({"name": "destroyed", "more": 1})),
+        ] {
+            let mut bad = good.clone();
+            bad[name] = value;
+            assert!(check(&bad).is_err(), "{bad}");
+        }
+    });
 }
