@@ -28,6 +28,7 @@ pub(crate) struct Forwarder {
     /// `None` where it sends nowhere (port 0).
     pub(crate) id: Option<ForwarderId>,
     pub(crate) kind: MediaKind,
+    pub(crate) mindex: Mindex,
     pub(crate) host: IpAddr,
     pub(crate) port: u16,
     pub(crate) payload_type: Option<u8>,

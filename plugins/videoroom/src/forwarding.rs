@@ -190,6 +190,7 @@ impl VideoRoom {
                 stream_id: fresh(host, taken),
                 id: None,
                 kind: stream.kind,
+                mindex: stream.mindex,
                 host: wish.host,
                 port: wish.port,
                 payload_type: wish.payload_type,
@@ -221,12 +222,21 @@ impl VideoRoom {
     }
 
     fn tell_of_forwarder(&self, host: &mut dyn Host, room: &Id, user: &Id, made: &Forwarder) {
+        let who = self.publisher_of(room, user).ok();
+        let codec = who.and_then(|who| who.codec_at(made.mindex));
         self.tell_handlers(host, None, || {
             let mut body = notice::handlers("rtp_forward", room);
             body.insert("publisher_id".to_owned(), json!(user));
             body.insert("media".to_owned(), json!(made.kind.name()));
+            if let Some(codec) = codec {
+                body.insert("codec".to_owned(), json!(codec.janus_name()));
+            }
             if let Value::Object(shown) = made.describe() {
-                body.extend(shown.into_iter().filter(|(name, _)| name != "type"));
+                for (name, value) in shown.into_iter().filter(|(name, _)| name != "type") {
+                    let name =
+                        if name == "substream" { "video_substream".to_owned() } else { name };
+                    body.insert(name, value);
+                }
             }
             body
         });

@@ -260,6 +260,11 @@ impl Participant {
         live.filter(|stream| stream.kind == kind).find_map(|stream| stream.codec)
     }
 
+    /// The codec of one of its lines.
+    pub(crate) fn codec_at(&self, mindex: Mindex) -> Option<Codec> {
+        self.streams.iter().find(|stream| stream.mindex == mindex)?.codec
+    }
+
     /// Whether anything of it talks; `None` without audio whose level is known.
     pub(crate) fn talks(&self) -> Option<bool> {
         let mut levels = self

@@ -16,7 +16,7 @@ async fn simulcaster(stage: &Stage) -> Guest {
 }
 
 #[test]
-fn videoroom_63_and_97_a_substream_is_taken_with_its_keyframe() {
+fn videoroom_63_a_substream_is_taken_with_its_keyframe() {
     run(async {
         let stage = Stage::set(json!({})).await;
         let sender = simulcaster(&stage).await;
@@ -32,6 +32,21 @@ fn videoroom_63_and_97_a_substream_is_taken_with_its_keyframe() {
         assert_eq!((got.ssrcs.len(), got.lost(), got.timestamp_steps_back), (1, 0, 0));
         assert_eq!(got.picture_id_jumps, 0);
         assert!(got.keyframes >= 2);
+    });
+}
+
+#[test]
+fn videoroom_97_the_rid_that_was_named_first_is_the_best() {
+    run(async {
+        let stage = Stage::set(json!({})).await;
+        let sender = stage.publish(vec![Line::simulcast(&["h", "m", "l"])]).await;
+        // Only this one ever shows a keyframe.
+        let shape = Shape::video(300_000);
+        sender.peer.send(&sender.mids[0], Some("h"), shape).await.expect("sends");
+        let mut watcher = stage.watch(json!([{"feed": sender.id}])).await;
+        let told = watcher.hears("a substream", |data| data.get("substream").is_some()).await;
+        assert_eq!(told["plugindata"]["data"]["substream"], 2);
+        watcher.frames("0", 5).await;
     });
 }
 

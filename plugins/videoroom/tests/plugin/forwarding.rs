@@ -136,6 +136,25 @@ fn videoroom_73_a_port_for_each_substream() {
 }
 
 #[test]
+fn event_handlers_hear_of_forwarders() {
+    let (mut stage, _) = with(simulcast_offer());
+    stage.world.listens = true;
+    let streams = json!([{ "mid": "v", "port": 1, "port_2": 2 }]);
+    let reply = ask(&mut stage, "rtp_forward", json!({ "host": "::1", "streams": streams }));
+    let id = reply["forwarders"][1]["stream_id"].clone();
+    let want = json!({
+        "event": "rtp_forward", "room": 1, "publisher_id": 5, "media": "video", "codec": "vp8",
+        "stream_id": id, "host": "::1", "port": 2, "video_substream": 1,
+    });
+    assert_eq!(stage.world.notices[1], want);
+    ask(&mut stage, "stop_rtp_forward", json!({ "stream_id": id }));
+    let want = json!({
+        "event": "stop_rtp_forward", "room": 1, "publisher_id": 5, "stream_id": id,
+    });
+    assert_eq!(stage.world.notices[2], want);
+}
+
+#[test]
 fn videoroom_74_locked_forwarding_needs_the_admin_key() {
     let config = "general: { admin_key = \"k\"; lock_rtp_forward = true } room-1: { }";
     let mut stage = Stage::with(config);

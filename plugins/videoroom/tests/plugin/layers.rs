@@ -41,7 +41,7 @@ fn has_keyframe(plans: &[Plan]) -> bool {
 }
 
 #[test]
-fn videoroom_63_and_97_simulcast_layers() {
+fn videoroom_63_simulcast_layers() {
     let (mut stage, _) = with(simulcast_offer());
     let streams = json!([{ "feed": 5, "mid": "v", "substream": 1, "fallback": 1000 }]);
     let handle = stage.watcher(1, streams);
