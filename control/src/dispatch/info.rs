@@ -96,6 +96,8 @@ pub struct ServerFacts {
     pub webrtc_encryption: bool,
     /// Libraries and their versions; `None` = hidden.
     pub dependencies: Option<Map<String, Value>>,
+    /// How outgoing media is sealed, as the datapath calls it; shown in an object of our own.
+    pub srtp_kernel: &'static str,
     /// Whether there is a configurations folder that plugins can write to.
     pub has_configs_folder: bool,
 }
@@ -137,6 +139,7 @@ impl Default for ServerFacts {
             loop_indication: false,
             webrtc_encryption: true,
             dependencies: Some(Map::new()),
+            srtp_kernel: "scalar",
             has_configs_folder: false,
         }
     }
@@ -207,6 +210,7 @@ impl ServerFacts {
         to.put_if(self.allow_force_relay, "allow-force-relay", true);
         to.put("static-event-loops", self.static_event_loops);
         to.put_if(self.static_event_loops > 0, "loop-indication", self.loop_indication);
+        to.put("bifrons", json!({ "srtp-kernel": self.srtp_kernel }));
     }
 }
 

@@ -270,6 +270,7 @@ fn facts(configuration: &Configuration, network: &Network, shards: usize) -> Ser
         dscp: media.dscp,
         dtls_mtu: media.dtls_mtu_bytes.into(),
         static_event_loops: u32::try_from(shards).unwrap_or(0),
+        srtp_kernel: bifrons_datapath::seal::Kernel::detect().name(),
         dependencies: (!general.hide_dependencies).then(serde_json::Map::new),
         has_configs_folder: !configuration.is_embedded,
         ..ServerFacts::default()

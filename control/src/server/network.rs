@@ -9,6 +9,7 @@ use bifrons_core::ice::{InterfaceAddress, LocalPlan, LocalRules, PrefixList};
 use bifrons_datapath::cores::{self, Core};
 use bifrons_datapath::dtls_openssl::{Certificate, DtlsContext, DtlsSettings, KeyKind};
 use bifrons_datapath::engine::EngineChoice;
+use bifrons_datapath::seal::Kernel;
 use bifrons_datapath::shard::ShardConfig;
 use bifrons_datapath::start::{Datapath, DatapathOptions};
 use bifrons_datapath::udp::SocketOptions;
@@ -82,6 +83,7 @@ impl Network {
         let dtls = DtlsContext::new(&self.certificate, &dtls_settings(settings))
             .map_err(|error| format!("DTLS cannot be set up (dtls_ciphers?): {error}"))?;
         let datapath = Datapath::start(&options, dtls).map_err(|error| not_started(&error))?;
+        tracing::info!("SRTP kernel: {}", Kernel::detect().name());
         for (index, shard) in datapath.shards.iter().enumerate() {
             let sockets: Vec<_> = shard.sockets.iter().map(ToString::to_string).collect();
             tracing::info!("shard {index}: {:?} on {}", shard.engine, sockets.join(", "));

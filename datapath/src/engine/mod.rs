@@ -126,6 +126,9 @@ pub trait Engine {
     /// one train: datagrams of `segment` bytes, the last may be shorter; `segment` 0 or >= `len`
     /// is one datagram. Trains longer than 64 datagrams or 65507 bytes leave as several. What
     /// cannot leave is counted, never an error: a media packet has no one to complain to.
+    ///
+    /// Several sends may follow one room: each takes the bytes from the next multiple of 64 on,
+    /// and none of them moves or frees what the room holds.
     fn send(&mut self, socket: u16, to: SocketAddr, len: usize, segment: u16);
 
     /// Submits everything queued; after it the arena is empty. Sheds what the kernel would not

@@ -5,11 +5,10 @@
 //! itself can fill the tables; they are bounded all the same.
 
 use super::MAX_STREAMS;
+use crate::seal::{Kernel, SenderKey};
 use bifrons_core::dtls::{KeyingMaterial, Role};
 use bifrons_core::rtp::Ssrc;
-use bifrons_core::srtp::{
-    MasterKey, OpenKey, ReplayWindow, RtpIndex, SealKey, SrtpError, SrtpProfile,
-};
+use bifrons_core::srtp::{MasterKey, OpenKey, ReplayWindow, RtpIndex, SrtpError, SrtpProfile};
 
 /// SSRCs whose RTCP is followed.
 const MAX_REPORTERS: usize = 2 * MAX_STREAMS;
@@ -17,7 +16,7 @@ const MAX_REPORTERS: usize = 2 * MAX_STREAMS;
 /// See the module.
 pub struct Keys {
     profile: SrtpProfile,
-    seal: SealKey,
+    seal: SenderKey,
     open: OpenKey,
     rtp: Vec<(Ssrc, RtpIndex)>,
     rtcp: Vec<(Ssrc, ReplayWindow)>,
@@ -25,16 +24,28 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// The keys that a handshake yielded to us in `role`.
+    /// The keys that a handshake yielded to us in `role`, to seal packets one by one.
     ///
     /// # Errors
     /// When lengths do not fit the profile, which a handshake never gives.
     pub fn new(material: &KeyingMaterial, role: Role) -> Result<Self, SrtpError> {
+        Self::for_kernel(material, role, Kernel::Scalar)
+    }
+
+    /// As [`Keys::new`], to seal many packets at once by `kernel`.
+    ///
+    /// # Errors
+    /// As [`Keys::new`].
+    pub fn for_kernel(
+        material: &KeyingMaterial,
+        role: Role,
+        kernel: Kernel,
+    ) -> Result<Self, SrtpError> {
         let profile = material.profile();
         let key = |side| MasterKey::new(profile, material.key(side), material.salt(side));
         Ok(Keys {
             profile,
-            seal: SealKey::new(&key(role)?)?,
+            seal: SenderKey::new(&key(role)?, kernel)?,
             open: OpenKey::new(&key(role.peer())?)?,
             rtp: Vec::new(),
             rtcp: Vec::new(),
@@ -52,7 +63,12 @@ impl Keys {
         self.profile.rtp_tag_len()
     }
 
-    /// Seals the packet whose header of `header_len` bytes stands at the front of `out`; returns
+    /// What we send is sealed by it.
+    pub fn sender(&self) -> &SenderKey {
+        &self.seal
+    }
+
+    /// Seals one packet, whose header of `header_len` bytes stands at the front of `out`; returns
     /// its length, or `None` where it does not fit or its index is used up.
     pub fn seal_rtp(
         &self,
@@ -61,18 +77,7 @@ impl Keys {
         payload: &[u8],
         index: u64,
     ) -> Option<usize> {
-        self.seal.seal_rtp(index, out, header_len, payload).ok()
-    }
-
-    /// As [`Keys::seal_rtp`], where the plain packet of `len` bytes already stands in `out`.
-    pub fn seal_rtp_in_place(
-        &self,
-        out: &mut [u8],
-        header_len: usize,
-        len: usize,
-        index: u64,
-    ) -> Option<usize> {
-        self.seal.seal_rtp_in_place(index, out, header_len, len).ok()
+        self.seal.scalar().seal_rtp(index, out, header_len, payload).ok()
     }
 
     /// Opens an RTP packet in place; returns the plain packet's length.
@@ -116,7 +121,7 @@ impl Keys {
     /// Seals the plain compound `buffer[..len]` in place under the next index.
     pub fn seal_rtcp(&mut self, buffer: &mut [u8], len: usize) -> Option<usize> {
         self.rtcp_index = (self.rtcp_index + 1) & 0x7FFF_FFFF;
-        self.seal.seal_rtcp(self.rtcp_index, buffer, len).ok()
+        self.seal.scalar().seal_rtcp(self.rtcp_index, buffer, len).ok()
     }
 }
 

@@ -183,8 +183,10 @@ impl Shard {
     }
 
     fn handshake_done(&mut self, id: PeerId, material: Option<KeyingMaterial>, role: Role) {
+        let kernel = self.departure.kernel();
         let Some(peer) = self.peers.get_mut(id).filter(|peer| !peer.closing) else { return };
-        let Some(keys) = material.and_then(|material| Keys::new(&material, role).ok()) else {
+        let keys = material.and_then(|material| Keys::for_kernel(&material, role, kernel).ok());
+        let Some(keys) = keys else {
             self.bring_down(id, DownReason::DtlsError);
             return;
         };

@@ -24,11 +24,13 @@ pub use clock::{Clock, Now};
 pub use outbox::Outbox;
 pub use timers::Timers;
 
+use crate::departure::Departure;
 use crate::forward::Sources;
 use crate::handoff::{Feedback, Parcel};
 use crate::handshake::{Datagram, ToLane};
 use crate::peer::{AddressTable, PeerTable};
 use crate::port::{Forwarder, Ingest, Ports, Seals};
+use crate::seal::Kernel;
 use crate::tap::Tap;
 use bifrons_core::media::{ForwarderId, IngestId, PortId, ShardCounters, ShardEvent};
 use slab::Slab;
@@ -85,6 +87,7 @@ pub struct Shard {
     tap: Tap,
     /// Slots of peers with something to send in this turn.
     departing: Vec<u32>,
+    departure: Departure,
     /// Events for control that did not fit the ring yet.
     pub(crate) events: VecDeque<ShardEvent>,
     /// Messages for the handshake lane that did not fit the ring yet.
@@ -127,6 +130,7 @@ impl Shard {
             outbox: Outbox::default(),
             tap: Tap::default(),
             departing: Vec::with_capacity(256),
+            departure: Departure::new(Kernel::detect()),
             events: VecDeque::new(),
             to_lane: VecDeque::new(),
             datagrams: Vec::new(),
@@ -137,6 +141,12 @@ impl Shard {
             unsent: 0,
             stopping: false,
         }
+    }
+
+    /// Has the shard seal by another kernel than the fastest; before it has peers, whose keys are
+    /// made for it.
+    pub fn set_kernel(&mut self, kernel: Kernel) {
+        self.departure = Departure::new(kernel);
     }
 
     /// Gives the shard the tap that captures are made through; without one there are none.

@@ -1,7 +1,7 @@
 //! One turn of a shard, in its order.
 
 use super::{Now, Shard};
-use crate::departure::depart;
+use crate::departure::Moment;
 use crate::engine::Engine;
 use std::io;
 use std::time::{Duration, Instant};
@@ -33,12 +33,11 @@ impl Shard {
         self.depart_forwarded(engine)?;
         self.send_outbox(engine)?;
         let mut departing = std::mem::take(&mut self.departing);
-        for &slot in &departing {
-            let Some(peer) = self.peers.at_mut(slot) else { continue };
-            let departed = depart(peer, &self.sources, self.now, engine, &mut self.tap)?;
-            self.counters.forwarded += departed.packets;
-            self.counters.shed += departed.shed;
-        }
+        let moment = Moment { sources: &self.sources, now: self.now };
+        let (peers, tap) = (&mut self.peers, &mut self.tap);
+        let departed = self.departure.depart(&departing, peers, moment, engine, tap)?;
+        self.counters.forwarded += departed.packets;
+        self.counters.shed += departed.shed;
         departing.clear();
         self.departing = departing;
         engine.flush()?;

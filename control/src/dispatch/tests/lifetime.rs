@@ -126,6 +126,13 @@ fn core_api_45_draining_refuses_new_sessions_only() {
 }
 
 #[test]
+fn info_names_the_kernel_that_seals_media() {
+    let mut server = Fixture::new();
+    let info = server.ask(json!({"janus": "info", "transaction": "i"}));
+    assert_eq!(info["bifrons"], json!({"srtp-kernel": "scalar"}));
+}
+
+#[test]
 fn stopping_ends_sessions_then_plugins() {
     let mut server = Fixture::new();
     server.attached();
