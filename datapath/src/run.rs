@@ -124,7 +124,9 @@ fn take_messages(shard: &mut Shard, ports: &mut Ports) {
 }
 
 fn hand_over(shard: &mut Shard, ports: &mut Ports) {
+    let events = shard.events.len();
     flush(&mut shard.events, &mut ports.events);
+    shard.events_stayed(events);
     flush(&mut shard.to_lane, &mut ports.to_lane);
     let mut rung = false;
     let mut parcels = std::mem::take(&mut shard.parcels);
@@ -169,5 +171,57 @@ fn flush<T>(waiting: &mut std::collections::VecDeque<T>, ring: &mut Tx<T>) {
     }
     if any {
         ring.ring();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::link;
+    use crate::shard::{Clock, ShardConfig};
+
+    /// A shard whose ring to control holds two events, and control's end of it.
+    fn shard_of_two() -> (Shard, Ports, Rx<ShardEvent>) {
+        let config = ShardConfig {
+            id: 0,
+            sockets: Vec::new(),
+            ice_lite: false,
+            hangup_on_failed: false,
+            consent_freshness: false,
+            min_nack_queue: Duration::ZERO,
+            twcc_period: Duration::from_millis(200),
+            no_media: Duration::ZERO,
+            slow_link_losses: 0,
+            secret: 1,
+        };
+        let now = Instant::now();
+        let clock = Clock::new(now, 0);
+        let bell = Doorbell::new().expect("an eventfd");
+        let (_, commands) = link(1, &bell);
+        let (events, heard) = link(2, &bell);
+        let (to_lane, _) = link(1, &bell);
+        let (_, from_lane) = link(1, &bell);
+        let ports = Ports { commands, events, to_lane, from_lane, neighbours: Vec::new(), bell };
+        (Shard::new(config, clock, clock.at(now)), ports, heard)
+    }
+
+    #[test]
+    fn an_event_that_finds_the_ring_full_waits_and_is_counted_once() {
+        let (mut shard, mut ports, mut heard) = shard_of_two();
+        let waited = |shard: &Shard| shard.counters().events_waited;
+        for _ in 0..5 {
+            shard.command(ShardCommand::Count);
+        }
+        hand_over(&mut shard, &mut ports);
+        assert_eq!((heard.len(), waited(&shard)), (2, 3));
+        assert!(shard.has_backlog());
+        assert!(heard.pop().is_some());
+        shard.command(ShardCommand::Count);
+        hand_over(&mut shard, &mut ports);
+        assert_eq!((heard.len(), waited(&shard)), (2, 4), "one went, a new one waits");
+        while heard.pop().is_some() {
+            hand_over(&mut shard, &mut ports);
+        }
+        assert_eq!((waited(&shard), shard.has_backlog()), (4, false));
     }
 }

@@ -90,6 +90,8 @@ pub struct Shard {
     departure: Departure,
     /// Events for control that did not fit the ring yet.
     pub(crate) events: VecDeque<ShardEvent>,
+    /// How many of them were counted as waiting.
+    events_left: usize,
     /// Messages for the handshake lane that did not fit the ring yet.
     pub(crate) to_lane: VecDeque<ToLane>,
     /// Used boxes for records to the lane.
@@ -132,6 +134,7 @@ impl Shard {
             departing: Vec::with_capacity(256),
             departure: Departure::new(Kernel::detect()),
             events: VecDeque::new(),
+            events_left: 0,
             to_lane: VecDeque::new(),
             datagrams: Vec::new(),
             parcels: Vec::new(),

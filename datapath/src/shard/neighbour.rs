@@ -1,4 +1,4 @@
-//! What other shards send here, and what did not get to them.
+//! What other shards send here, and what did not get to them or to control at once.
 
 use super::Shard;
 use crate::handoff::{Feedback, Parcel};
@@ -21,5 +21,13 @@ impl Shard {
     /// Counts feedback for which the ring to another shard had no room.
     pub(crate) fn feedback_refused(&mut self, count: u64) {
         self.counters.feedback_lost += count;
+    }
+
+    /// Counts the events that the ring to control had no room for, once each: there were `before`
+    /// of them, those that waited already among them.
+    pub(crate) fn events_stayed(&mut self, before: usize) {
+        let (left, fresh) = (self.events.len(), before.saturating_sub(self.events_left));
+        self.counters.events_waited += left.min(fresh) as u64;
+        self.events_left = left;
     }
 }
