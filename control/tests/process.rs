@@ -130,6 +130,45 @@ async fn appears(path: &std::path::Path) {
     panic!("{} does not appear", path.display());
 }
 
+/// Waits until a file says something.
+async fn says(path: &std::path::Path, words: &str) {
+    for _ in 0..400 {
+        if std::fs::read_to_string(path).is_ok_and(|text| text.contains(words)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("{words}: not in {}", std::fs::read_to_string(path).unwrap_or_default());
+}
+
+#[test]
+fn sighup_has_certificates_read_anew_and_a_broken_one_is_named() {
+    let folder = folder("sighup");
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conform/tls");
+    let (log, chain) = (folder.join("server.log"), folder.join("cert.pem"));
+    std::fs::copy(here.join("locked.pem"), &chain).expect("copied");
+    let key = here.join("locked-key.pem");
+    let certificates = format!(
+        "certificates: {{ cert_pem = \"{}\" cert_key = \"{}\" cert_pwd = \"sesame\" }}",
+        chain.display(),
+        key.display()
+    );
+    let general = format!("general: {{ log_to_file = \"{}\" }}", log.display());
+    let mut program = Program::start_secured(&general, &certificates);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        says(&log, "up and running").await;
+        program.signal("HUP");
+        says(&log, "certificate read anew").await;
+        std::fs::copy(here.join("cert.pem"), &chain).expect("copied");
+        program.signal("HUP");
+        says(&log, "clients go on to see the former certificate").await;
+        program.signal("TERM");
+        assert_eq!(program.ended(Duration::from_secs(10)).await.code(), Some(0));
+    });
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
 /// Moves the log away and sends signals; only the configured one brings a new log.
 async fn rotates(configured: &str, other: &str) {
     let folder = folder(&format!("log-{configured}"));

@@ -40,6 +40,18 @@ fn free_ports() -> (u16, u16) {
 impl Program {
     /// Starts it with WebSockets only, and with more sections in its `janus.jcfg`.
     pub(crate) fn start(more: &str, environment: &[(&str, &str)]) -> Self {
+        Self::launch(more, "general: { http = false }", environment)
+    }
+
+    /// As [`Program::start`], with HTTPS of this certificate.
+    #[allow(dead_code, reason = "of the two test programs one has no use for it")]
+    pub(crate) fn start_secured(more: &str, certificates: &str) -> Self {
+        let port = free_ports().0;
+        let http = format!("general: {{ http = false https = true secure_port = {port} }}");
+        Self::launch(more, &format!("{http} {certificates}"), &[])
+    }
+
+    fn launch(more: &str, http: &str, environment: &[(&str, &str)]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("bifrons-conform-{}-{number}", std::process::id());
@@ -57,7 +69,7 @@ impl Program {
             "janus.transport.websockets",
             format!("general: {{ ws = true; ws_port = {ws} }} {off}"),
         );
-        file("janus.transport.http", format!("general: {{ http = false }} {off}"));
+        file("janus.transport.http", format!("{http} {off}"));
         file("janus.plugin.videoroom", "general: { }".to_owned());
         let child = Command::new(env!("CARGO_BIN_EXE_bifrons"))
             .arg("-F")
