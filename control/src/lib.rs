@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod auth;
+pub mod broker;
 pub mod capture;
 pub mod demo;
 pub mod dispatch;

@@ -70,6 +70,17 @@ pub(crate) const BROWSERS: &[Package] = &[
 /// To read captures back in the tests of the Admin API.
 pub(crate) const CAPTURES: &[Package] = &[program("tshark", "tshark")];
 
+/// To run the tests of the brokered transports. Debian starts what it installs of these, unless its
+/// `policy-rc.d` says no; the tests start their own beside them.
+pub(crate) const BROKERS: &[Package] = &[
+    Package {
+        name: "rabbitmq-server",
+        probe: Probe::File("/usr/lib/rabbitmq/bin/rabbitmq-server"),
+    },
+    program("mosquitto", "mosquitto"),
+    program("nanomsg-utils", "nanocat"),
+];
+
 /// To compare with a stock Janus.
 pub(crate) const STOCK_JANUS: &[Package] = &[program("janus", "janus")];
 

@@ -51,6 +51,8 @@ enum Command {
     Conform(conformance::ConformOptions),
     /// Look for failing seeds in the simulator
     Simulate(measure::SimulateOptions),
+    /// Kill and restart what the server leans on, many times
+    Soak(measure::SoakOptions),
     /// Measure, side by side with another server
     Bench(bench::BenchOptions),
 }
@@ -84,6 +86,7 @@ fn obey(tree: &Tree, command: Command) -> Outcome<ExitCode> {
         Command::Fuzz(options) => fuzzing::run(tree, &options),
         Command::Conform(options) => conformance::run(tree, &options),
         Command::Simulate(options) => measure::simulate(tree, &options),
+        Command::Soak(options) => measure::soak(tree, &options),
         Command::Bench(options) => bench::run(tree, &options),
     }
 }
@@ -108,6 +111,7 @@ fn test(tree: &Tree, part: Option<Part>, rest: &[String]) -> Outcome<ExitCode> {
         checks::lint(tree, &mut tally);
     }
     if wanted(Part::Unit) {
+        debian::ensure(debian::BROKERS)?;
         checks::unit(tree, &mut tally);
     }
     if wanted(Part::E2e) {

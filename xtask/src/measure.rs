@@ -1,11 +1,11 @@
-//! `simulate`: the longer run that searches.
+//! `simulate` and `soak`: the longer runs that search and wear down.
 
 use crate::Outcome;
 use crate::command::Invocation;
 use crate::debian;
 use crate::tally::{Tally, harness_result};
 use crate::tree::Tree;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -42,4 +42,41 @@ pub(crate) fn simulate(tree: &Tree, options: &SimulateOptions) -> Outcome<ExitCo
 /// A start for the search that differs from run to run; it is printed, so any run can be repeated.
 fn seed_from_clock() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs())
+}
+
+/// What `cargo xtask soak` can be told.
+#[derive(Args)]
+pub(crate) struct SoakOptions {
+    /// What to kill
+    #[arg(value_enum)]
+    what: Soaked,
+    /// How often
+    #[arg(long, default_value_t = 10)]
+    rounds: u64,
+}
+
+/// What can be killed and restarted.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Soaked {
+    /// RabbitMQ and Mosquitto, while requests and events go through them
+    Brokers,
+}
+
+/// Kills and restarts brokers under load; the same tests as in `test`, with more rounds.
+pub(crate) fn soak(tree: &Tree, options: &SoakOptions) -> Outcome<ExitCode> {
+    debian::ensure(debian::BUILD)?;
+    let Soaked::Brokers = options.what;
+    debian::ensure(debian::BROKERS)?;
+    let test = "test --package bifrons-control --test brokers --profile ci -- soak --nocapture";
+    let mut count = None;
+    let held = Invocation::cargo(test)
+        .within(&tree.root)
+        .env("BIFRONS_SOAK_ROUNDS", &options.rounds.to_string())
+        .run_lines(&format!("brokers killed {} times", options.rounds), |line| {
+            count = harness_result(line).or(count);
+        })?;
+    let (passed, failed) = count.unwrap_or((0, 1));
+    let mut tally = Tally::new();
+    tally.add("brokers", passed, if held { failed } else { failed.max(1) });
+    Ok(tally.report())
 }

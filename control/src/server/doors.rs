@@ -1,6 +1,6 @@
 //! The transports, as their files say.
 
-use super::Refusal;
+use super::{Refusal, message_doors};
 use crate::demo::DemoPages;
 use crate::transport::{Bind, Cors, Front, Gate, Tls, TlsFiles, http, websocket};
 use bifrons_core::api::Style;
@@ -25,6 +25,7 @@ pub(super) fn open(front: &Rc<Front>, configuration: &Configuration) -> Result<V
     } else {
         api_doors += open_http(front, &configuration.http, &mut shown)?;
     }
+    api_doors += message_doors::open(front, configuration);
     if api_doors == 0 {
         return Err("no transport serves the Janus API: switch on `http` in \
                     janus.transport.http.jcfg or `ws` in janus.transport.websockets.jcfg"
@@ -178,7 +179,7 @@ fn cors(from: &transport::Cors) -> Cors {
     Cors { allow_origin: from.allow_origin.clone(), enforce: from.enforce_cors }
 }
 
-fn style(from: JsonStyle) -> Style {
+pub(super) fn style(from: JsonStyle) -> Style {
     match from {
         JsonStyle::Indented => Style::Indented,
         JsonStyle::Plain => Style::Plain,

@@ -7,6 +7,7 @@
 
 mod doors;
 mod errands;
+mod message_doors;
 mod network;
 mod process;
 mod run;

@@ -215,6 +215,10 @@ fn look_after(datapath: &RefCell<Datapath>) {
 /// Ends sessions and plugins, then the shards with their close alerts.
 async fn say_farewell(front: &Rc<Front>, datapath: &Rc<RefCell<Datapath>>, bell: &Bell) {
     front.stop();
+    let parted = tokio::task::spawn_local({
+        let front = front.clone();
+        async move { front.stopped().await }
+    });
     let mut shards = Ending::new(&datapath.borrow());
     let ended = async {
         while !shards.are_over() {
@@ -244,6 +248,8 @@ async fn say_farewell(front: &Rc<Front>, datapath: &Rc<RefCell<Datapath>>, bell:
             tracing::warn!("some event handlers did not deliver everything");
         }
     }
+    // Began with the shards' farewell, and is long over as a rule.
+    let _ = tokio::time::timeout(FAREWELL, parted).await;
 }
 
 /// Shards on their way to the end.

@@ -9,10 +9,15 @@
 //! Bounds are each transport's own: connections, bytes of a request, bytes waiting to be sent.
 
 mod ciphers;
+mod envelope;
 mod gate;
 pub mod http;
 mod listen;
+pub mod mqtt;
+pub mod nanomsg;
+pub mod rabbitmq;
 mod tls;
+pub mod unix;
 pub mod websocket;
 
 pub use gate::{Cors, Gate};
@@ -28,6 +33,8 @@ use bifrons_core::plugin::{About, HandleKey};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{Notify, oneshot};
@@ -60,6 +67,12 @@ pub trait Transport {
 
     /// Takes no more connections, and ends those that are open.
     fn stop(&self);
+
+    /// Says goodbye after [`Transport::stop`], for transports whose far end wants that; within a
+    /// bound of its own.
+    fn stopped(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Serves one request of the Admin API; set by [`Front::set_admin`]. It answers each request once,
@@ -349,5 +362,11 @@ impl Front {
         for transport in self.transports() {
             transport.stop();
         }
+    }
+
+    /// After [`Front::stop`]: lets transports say goodbye, all at once.
+    pub async fn stopped(&self) {
+        let farewells = self.transports().into_iter().map(|transport| transport.stopped());
+        futures_util::future::join_all(farewells).await;
     }
 }

@@ -11,7 +11,9 @@ use super::command_line::CommandLine;
 use super::diagnostic::{Diagnostic, Position};
 use super::section::Configured;
 use super::settings::Settings;
-use super::transport::{HttpSettings, WebSocketSettings};
+use super::transport::{
+    HttpSettings, MqttSettings, NanomsgSettings, RabbitMqSettings, UnixSettings, WebSocketSettings,
+};
 use super::tree::Tree;
 use super::{ini, jcfg};
 
@@ -21,6 +23,14 @@ pub const CORE: &str = "janus";
 pub const HTTP: &str = "janus.transport.http";
 /// Package of the WebSockets transport.
 pub const WEBSOCKETS: &str = "janus.transport.websockets";
+/// Package of the Unix sockets transport.
+pub const UNIX: &str = "janus.transport.pfunix";
+/// Package of the RabbitMQ transport.
+pub const RABBITMQ: &str = "janus.transport.rabbitmq";
+/// Package of the MQTT transport.
+pub const MQTT: &str = "janus.transport.mqtt";
+/// Package of the Nanomsg transport.
+pub const NANOMSG: &str = "janus.transport.nanomsg";
 
 /// How files are reached: `std::fs::read`, or a table in a test.
 pub type ReadFile<'a> = dyn FnMut(&Path) -> io::Result<Vec<u8>> + 'a;
@@ -31,6 +41,10 @@ pub fn embedded(package: &str) -> Option<&'static str> {
         CORE => include_str!("../../../conf/janus.jcfg"),
         HTTP => include_str!("../../../conf/janus.transport.http.jcfg"),
         WEBSOCKETS => include_str!("../../../conf/janus.transport.websockets.jcfg"),
+        UNIX => include_str!("../../../conf/janus.transport.pfunix.jcfg"),
+        RABBITMQ => include_str!("../../../conf/janus.transport.rabbitmq.jcfg"),
+        MQTT => include_str!("../../../conf/janus.transport.mqtt.jcfg"),
+        NANOMSG => include_str!("../../../conf/janus.transport.nanomsg.jcfg"),
         "janus.plugin.echotest" => include_str!("../../../conf/janus.plugin.echotest.jcfg"),
         "janus.eventhandler.sampleevh" => {
             include_str!("../../../conf/janus.eventhandler.sampleevh.jcfg")
@@ -54,6 +68,14 @@ pub struct Configuration {
     pub http: HttpSettings,
     /// The WebSockets transport's.
     pub websockets: WebSocketSettings,
+    /// The Unix sockets transport's.
+    pub unix: UnixSettings,
+    /// The RabbitMQ transport's.
+    pub rabbitmq: RabbitMqSettings,
+    /// The MQTT transport's.
+    pub mqtt: MqttSettings,
+    /// The Nanomsg transport's.
+    pub nanomsg: NanomsgSettings,
     /// Whether there was no configuration at all, so that the built-in samples stand in.
     pub is_embedded: bool,
     /// What was found wrong, in the order of reading. A fatal one here is about a transport's
@@ -87,6 +109,10 @@ impl Configuration {
         configuration.http = configuration.typed(&tree);
         let tree = configuration.tree_of(WEBSOCKETS, websockets);
         configuration.websockets = configuration.typed(&tree);
+        configuration.unix = configuration.of_package(UNIX, read);
+        configuration.rabbitmq = configuration.of_package(RABBITMQ, read);
+        configuration.mqtt = configuration.of_package(MQTT, read);
+        configuration.nanomsg = configuration.of_package(NANOMSG, read);
         Ok(configuration)
     }
 
@@ -122,6 +148,17 @@ impl Configuration {
             }
         }
         Tree::default()
+    }
+
+    /// The settings of a transport that is off by default: that its file is absent is no news.
+    fn of_package<C: Configured>(&mut self, package: &str, read: &mut ReadFile<'_>) -> C {
+        match self.found(package, read) {
+            Found::Absent if !self.is_embedded => C::default(),
+            found => {
+                let tree = self.tree_of(package, found);
+                self.typed(&tree)
+            }
+        }
     }
 
     fn typed<C: Configured>(&mut self, tree: &Tree) -> C {

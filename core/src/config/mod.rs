@@ -30,7 +30,9 @@ pub use diagnostic::{Diagnostic, Position, Severity};
 pub use load::{Configuration, embedded};
 pub use section::{Configured, Key, Number, Reading, Section, Word};
 pub use settings::Settings;
-pub use transport::{HttpSettings, WebSocketSettings};
+pub use transport::{
+    HttpSettings, MqttSettings, NanomsgSettings, RabbitMqSettings, UnixSettings, WebSocketSettings,
+};
 pub use tree::{Element, Entry, Group, Tree, Value};
 
 #[cfg(test)]

@@ -285,6 +285,13 @@ impl<'g> Section<'g> {
         self.note(name, NONE.to_owned());
     }
 
+    /// The former name of a flag: read where the group has it, and not documented.
+    pub fn former_flag(&mut self, name: &'static str, into: &mut bool) {
+        if self.has(name) {
+            self.flag(name, into);
+        }
+    }
+
     /// The raw value of a key, for what has a form of its own; notes the key.
     pub fn raw(&mut self, name: &'static str) -> Option<&'g Value> {
         self.note(name, NONE.to_owned());

@@ -11,6 +11,7 @@ mod converse;
 mod handshake;
 pub mod link;
 
+use super::envelope::unparsable;
 use super::listen::{TaskGuard, spawn_guarded};
 use super::{Bind, Cors, Front, Gate, Listener, Tls, Transport};
 use crate::dispatch::{ConnectionId, Origin, Outgoing, Owner, TransportId};
@@ -161,13 +162,6 @@ impl WebSockets {
             }
         }
     }
-}
-
-/// The error for a message that is no JSON.
-fn unparsable(error: &json::SyntaxError) -> Value {
-    use bifrons_core::api::{ApiError, ErrorCode, reply};
-    let text = format!("Invalid Janus API request - <buffer>{error}");
-    reply::error(0, None, &ApiError::new(ErrorCode::InvalidJson, text))
 }
 
 impl Transport for WebSockets {

@@ -1,5 +1,6 @@
 //! Tests of the configuration, by subject.
 
+mod brokers;
 mod command_line;
 mod ini;
 mod jcfg;

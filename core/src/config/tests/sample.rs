@@ -1,10 +1,13 @@
 //! The sample files in `conf/` are held to the code.
 
 use crate::config::event::{GelfEventSettings, SampleEventSettings, WsEventSettings};
-use crate::config::load::{CORE, HTTP, WEBSOCKETS, embedded};
+use crate::config::load::{CORE, HTTP, MQTT, NANOMSG, RABBITMQ, UNIX, WEBSOCKETS, embedded};
 use crate::config::sample::{disagreements, documented, woken};
 use crate::config::section::NONE;
-use crate::config::{Configured, Diagnostic, HttpSettings, Settings, WebSocketSettings, jcfg};
+use crate::config::{
+    Configured, Diagnostic, HttpSettings, MqttSettings, NanomsgSettings, RabbitMqSettings,
+    Settings, UnixSettings, WebSocketSettings, jcfg,
+};
 
 fn sample(package: &str) -> &'static str {
     embedded(package).expect("a sample is built in")
@@ -42,6 +45,14 @@ fn event_handler_samples_say_what_the_code_does() {
     check::<SampleEventSettings>("janus.eventhandler.sampleevh");
     check::<WsEventSettings>("janus.eventhandler.wsevh");
     check::<GelfEventSettings>("janus.eventhandler.gelfevh");
+}
+
+#[test]
+fn samples_of_sockets_and_brokers_say_what_the_code_does() {
+    check::<UnixSettings>(UNIX);
+    check::<RabbitMqSettings>(RABBITMQ);
+    check::<MqttSettings>(MQTT);
+    check::<NanomsgSettings>(NANOMSG);
 }
 
 #[test]

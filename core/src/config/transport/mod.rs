@@ -1,9 +1,17 @@
-//! The settings of the transports, each from a file of its own (reference: transports-auth §1-3).
+//! The settings of the transports, each from a file of its own (reference: transports-auth §1-7).
 
 pub mod http;
+pub mod mqtt;
+pub mod nanomsg;
+pub mod rabbitmq;
+pub mod unix;
 pub mod websockets;
 
 pub use http::HttpSettings;
+pub use mqtt::MqttSettings;
+pub use nanomsg::NanomsgSettings;
+pub use rabbitmq::RabbitMqSettings;
+pub use unix::UnixSettings;
 pub use websockets::WebSocketSettings;
 
 use super::section::{Section, Word};
@@ -68,5 +76,34 @@ impl TlsCertificates {
     /// File with the key: `cert_key`, else `cert_pem`.
     pub fn key_file(&self) -> Option<&str> {
         self.cert_key.as_deref().or(self.cert_pem.as_deref())
+    }
+}
+
+/// Security towards a broker.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BrokerTls {
+    /// Whether TLS is spoken.
+    pub enabled: bool,
+    /// Refuse a broker whose certificate is not signed by somebody we trust.
+    pub verify_peer: bool,
+    /// Refuse a broker whose certificate is somebody else's.
+    pub verify_hostname: bool,
+    /// Whom we trust (PEM); none: whom the system trusts.
+    pub cacert: Option<String>,
+    /// Our own certificate (PEM).
+    pub cert: Option<String>,
+    /// Its key (PEM).
+    pub key: Option<String>,
+}
+
+impl BrokerTls {
+    /// Reads the five keys after the one that switches it on, in the order of the fields.
+    pub fn read(&mut self, section: &mut Section<'_>, keys: [&'static str; 5]) {
+        let [verify_peer, verify_hostname, cacert, cert, key] = keys;
+        section.flag(verify_peer, &mut self.verify_peer);
+        section.flag(verify_hostname, &mut self.verify_hostname);
+        section.text_option(cacert, &mut self.cacert);
+        section.text_option(cert, &mut self.cert);
+        section.text_option(key, &mut self.key);
     }
 }

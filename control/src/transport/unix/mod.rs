@@ -1,0 +1,224 @@
+//! Unix sockets (transports-auth §7): one packet, one message.
+//!
+//! `SOCK_SEQPACKET` has connections ([`packets`]): one owns the sessions it created or claimed, and
+//! when it closes they end or wait to be claimed. `SOCK_DGRAM` has none ([`datagrams`]): a client is
+//! the path its socket is bound to, and only time ends its sessions. Bounds: [`MAX_CLIENTS`] clients
+//! a socket, [`MAX_PACKET`] bytes a request, and those of [`Link`] for what waits to be sent; a
+//! connection that does not read is closed, a datagram client forgotten. Cost: a task and about
+//! 1 KiB a client; the read buffer is the socket's or the connection's own.
+
+mod datagrams;
+mod packets;
+
+use super::envelope::one_request;
+use super::listen::{TaskGuard, spawn_guarded};
+use super::websocket::link::Link;
+use super::{Front, Transport};
+use crate::dispatch::{ConnectionId, Origin, Outgoing, Owner, SessionEnd, TransportId};
+use bifrons_core::api::{Style, json};
+use bifrons_core::plugin::About;
+use serde_json::Value;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+/// Most clients of one socket at a time.
+pub const MAX_CLIENTS: usize = 10_000;
+
+/// Longest request in bytes. Janus drops what is longer than 8192; offers of many lines are.
+pub const MAX_PACKET: usize = 64 << 10;
+
+/// Longest time for a client to take one message.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How a socket is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `SOCK_SEQPACKET`.
+    SeqPacket,
+    /// `SOCK_DGRAM`.
+    Datagram,
+}
+
+/// One API on one socket.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// Where; a socket that lies there already is replaced.
+    pub path: PathBuf,
+    /// How it is spoken.
+    pub kind: Kind,
+    /// Whether it is the Admin API that is served.
+    pub admin: bool,
+}
+
+/// What went wrong, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnixCounters {
+    /// Clients that were taken.
+    pub accepted: u64,
+    /// Clients refused because there were too many.
+    pub refused: u64,
+    /// Requests dropped because they were too long.
+    pub oversized: u64,
+    /// Datagrams dropped because their sender has no path to answer to.
+    pub nameless: u64,
+    /// Messages that could not be brought to their client: gone, or longer than a packet can be.
+    pub undelivered: u64,
+    /// Clients given up because too much waited for them.
+    pub overflowed: u64,
+}
+
+/// The transport.
+pub struct UnixSockets {
+    id: TransportId,
+    front: Weak<Front>,
+    style: Cell<Style>,
+    links: RefCell<HashMap<ConnectionId, Rc<Link>>>,
+    tasks: RefCell<Vec<TaskGuard>>,
+    paths: Vec<PathBuf>,
+    counters: Cell<UnixCounters>,
+}
+
+impl UnixSockets {
+    /// Binds all doors, then serves them. An error leaves nothing listening.
+    pub fn start(front: &Rc<Front>, doors: Vec<Door>, style: Style) -> io::Result<Rc<Self>> {
+        let mut bound = Vec::new();
+        for door in &doors {
+            bound.push(Bound::new(door)?);
+        }
+        let transport = front.add_transport(|id| {
+            Rc::new(UnixSockets {
+                id,
+                front: Rc::downgrade(front),
+                style: Cell::new(style),
+                links: RefCell::default(),
+                tasks: RefCell::default(),
+                paths: doors.iter().map(|door| door.path.clone()).collect(),
+                counters: Cell::default(),
+            })
+        });
+        for (bound, door) in bound.into_iter().zip(doors) {
+            let serving = transport.clone();
+            let guard = match bound {
+                Bound::Packets(socket) => spawn_guarded(serving.listen(socket, door.admin)),
+                Bound::Datagrams(socket) => spawn_guarded(serving.receive(socket, door.admin)),
+            };
+            transport.tasks.borrow_mut().push(guard);
+        }
+        Ok(transport)
+    }
+
+    /// What was counted since the start.
+    pub fn counters(&self) -> UnixCounters {
+        self.counters.get()
+    }
+
+    fn count(&self, one: impl FnOnce(&mut UnixCounters)) {
+        let mut counters = self.counters.get();
+        one(&mut counters);
+        self.counters.set(counters);
+    }
+
+    /// Tells event handlers of a client (transports-auth §7).
+    fn tell(&self, front: &Front, client: ConnectionId, what: Value) {
+        front.transport_event(self.about().package, &client.0.to_string(), what);
+    }
+
+    fn owner(&self, connection: ConnectionId) -> Owner {
+        Owner { transport: self.id, connection }
+    }
+
+    fn queue(&self, to: Owner, message: &Value) {
+        if let Some(link) = self.links.borrow().get(&to.connection) {
+            link.push(json::write(message, self.style.get()));
+        }
+    }
+
+    /// Serves the request of one packet.
+    fn take_packet(&self, from: ConnectionId, bytes: &[u8], admin: bool) {
+        let Some(front) = self.front.upgrade() else { return };
+        if bytes.len() > MAX_PACKET {
+            return self.count(|counters| counters.oversized += 1);
+        }
+        let origin = Origin { owner: self.owner(from), request: 0 };
+        match one_request(bytes) {
+            Ok(request) if admin => front.admin_request(origin, request),
+            Ok(request) => front.request(origin, request),
+            Err(error) => self.queue(origin.owner, &error),
+        }
+    }
+}
+
+enum Bound {
+    Packets(tokio::net::UnixListener),
+    Datagrams(datagrams::Datagrams),
+}
+
+impl Bound {
+    fn new(door: &Door) -> io::Result<Self> {
+        clear(&door.path).and_then(|()| match door.kind {
+            Kind::SeqPacket => packets::bind(&door.path).map(Bound::Packets),
+            Kind::Datagram => datagrams::bind(&door.path).map(Bound::Datagrams),
+        })
+    }
+}
+
+/// Removes a socket that an earlier run left; anything else there makes the bind fail.
+fn clear(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path),
+        _ => Ok(()),
+    }
+}
+
+impl Transport for UnixSockets {
+    fn about(&self) -> About {
+        About {
+            package: "janus.transport.pfunix",
+            name: "Bifrons Unix sockets transport",
+            description: "Carries the Janus API over Unix sockets",
+            author: "The Bifrons authors",
+            version: 1,
+            version_string: "0.1.0",
+        }
+    }
+
+    fn deliver(&self, message: &Outgoing) {
+        match message {
+            Outgoing::Reply { to, message } | Outgoing::AdminReply { to, message } => {
+                self.queue(to.owner, message);
+            }
+            Outgoing::Event { to, message, .. } => self.queue(*to, message),
+            // A session that timed out takes its client along, once `timeout` is sent.
+            Outgoing::Over { owner, why: SessionEnd::TimedOut, .. } => {
+                if let Some(link) = self.links.borrow().get(&owner.connection) {
+                    link.close();
+                }
+            }
+            Outgoing::Created { .. } | Outgoing::Claimed { .. } | Outgoing::Over { .. } => {}
+        }
+    }
+
+    fn set_style(&self, style: Style) {
+        self.style.set(style);
+    }
+
+    fn connections(&self) -> Option<Value> {
+        Some(serde_json::json!({ "connections": self.links.borrow().len() }))
+    }
+
+    fn stop(&self) {
+        self.tasks.borrow_mut().clear();
+        for link in self.links.borrow().values() {
+            link.close();
+        }
+        for path in &self.paths {
+            // It may have been removed, or replaced by another server's.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
