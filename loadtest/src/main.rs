@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bifrons_loadtest::comparison::{Comparison, Side};
 use bifrons_loadtest::report::Thresholds;
-use bifrons_loadtest::scenario::{Echo, ScenarioError, VideoRoom};
+use bifrons_loadtest::scenario::{Api, Echo, ScenarioError, VideoRoom};
 use clap::{Args, Parser, Subcommand};
 
 #[derive(Parser)]
@@ -26,6 +26,8 @@ enum Scenario {
     Videoroom(VideoRoomOptions),
     /// One peer in the EchoTest
     Echotest(EchoOptions),
+    /// Many sessions and a steady stream of API requests, over WebSockets
+    Api(ApiOptions),
     /// A table of two or more servers from the JSON of their runs
     Compare(CompareOptions),
 }
@@ -89,6 +91,34 @@ struct EchoOptions {
 }
 
 #[derive(Args)]
+struct ApiOptions {
+    /// The Janus API, ws://host:port
+    #[arg(long, default_value = "ws://127.0.0.1:8188")]
+    url: String,
+    /// Sessions, each with two handles
+    #[arg(long, default_value_t = 2000)]
+    sessions: u32,
+    /// WebSockets they are spread over
+    #[arg(long, default_value_t = 16)]
+    connections: u32,
+    /// Requests a second, all together
+    #[arg(long, default_value_t = 10_000)]
+    rate: u32,
+    /// How long requests are sent
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// Process id of the server, to account its CPU time
+    #[arg(long)]
+    server_pid: Option<u32>,
+    /// Write the figures as one JSON object to this file as well; `-` prints them instead
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Largest 99th percentile of the time to a reply, in milliseconds
+    #[arg(long)]
+    max_p99_ms: Option<u64>,
+}
+
+#[derive(Args)]
 struct CompareOptions {
     /// A server and its runs as NAME=FILE[,FILE…]; the first is what the others are held against
     #[arg(required = true)]
@@ -103,6 +133,7 @@ fn main() -> ExitCode {
             match arguments.scenario {
                 Scenario::Videoroom(options) => videoroom(options).await,
                 Scenario::Echotest(options) => echotest(options).await,
+                Scenario::Api(options) => api(options).await,
                 Scenario::Compare(options) => compare(&options),
             }
         }),
@@ -165,6 +196,30 @@ async fn echotest(options: EchoOptions) -> Result<ExitCode, ScenarioError> {
         stats.from_mid(mid).is_some_and(|back| back.packets == sent.packets)
     });
     Ok(if whole && !stats.sent.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every request has to be answered, and without an error.
+async fn api(options: ApiOptions) -> Result<ExitCode, ScenarioError> {
+    let scenario = Api {
+        url: options.url,
+        sessions: options.sessions,
+        connections: options.connections,
+        rate: options.rate,
+        window: Duration::from_secs(options.seconds),
+        server: options.server_pid,
+    };
+    let report = scenario.run().await?;
+    match &options.json {
+        Some(file) if file.as_os_str() == "-" => println!("{:#}", report.to_json()),
+        Some(file) => {
+            std::fs::write(file, format!("{:#}\n", report.to_json()))?;
+            println!("{report}");
+        }
+        None => println!("{report}"),
+    }
+    let in_time = options.max_p99_ms.is_none_or(|ms| report.latency(0.99).as_millis() <= ms.into());
+    let whole = report.errors == 0 && report.unanswered() == 0;
+    Ok(if in_time && whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn compare(options: &CompareOptions) -> Result<ExitCode, ScenarioError> {

@@ -1,8 +1,10 @@
 //! What a run does: peers, media and the window that is measured.
 
+mod api;
 mod echo;
 mod videoroom;
 
+pub use api::{Api, ApiReport};
 pub use echo::Echo;
 pub use videoroom::VideoRoom;
 
