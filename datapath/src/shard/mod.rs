@@ -74,6 +74,8 @@ pub struct Shard {
     ports: Ports,
     ingests: Slab<Ingest>,
     ingest_places: HashMap<IngestId, u32>,
+    /// When silent ingests are looked for next.
+    ingests_due_us: u64,
     forwarders: Slab<Forwarder>,
     forwarder_places: HashMap<ForwarderId, u32>,
     /// SRTP keys of forwarders.
@@ -123,6 +125,7 @@ impl Shard {
             ports: Ports::default(),
             ingests: Slab::new(),
             ingest_places: HashMap::new(),
+            ingests_due_us: 0,
             forwarders: Slab::new(),
             forwarder_places: HashMap::new(),
             seals: Seals::default(),

@@ -2,6 +2,7 @@
 
 use super::Shard;
 use crate::port::{Feed, Ingest, MAX_INGESTS, Opener};
+use crate::report::REPORT_US;
 use bifrons_core::media::{
     Carries, Fact, ForwarderId, IngestId, IngestSetup, PortId, PortSocket, ShardEvent, SourceId,
 };
@@ -114,6 +115,33 @@ impl Shard {
             Some((place, layer)) => self.accept_ingest(place, layer, bytes),
             None => self.counters.unmatched += 1,
         }
+    }
+
+    /// Tells control which ingests fell silent; once a second.
+    pub(super) fn watch_ingests(&mut self) {
+        let now_us = self.now.us;
+        let silence_us = self.config.no_media.as_micros() as u64;
+        if self.ingests.is_empty() || silence_us == 0 || now_us < self.ingests_due_us {
+            return;
+        }
+        self.ingests_due_us = now_us + REPORT_US;
+        for (_, ingest) in &mut self.ingests {
+            let simulcast = ingest.setup.simulcast;
+            for (substream, layer) in (0u8..).zip(&mut ingest.layers) {
+                if layer.receiving && now_us > layer.last_us + silence_us {
+                    layer.receiving = false;
+                    let substream = simulcast.then_some(substream);
+                    let fact = Fact::Receiving { mindex: 0, substream, receiving: false };
+                    self.events.push_back(ShardEvent::IngestFact { ingest: ingest.id, fact });
+                }
+            }
+        }
+    }
+
+    /// When that is due next, while there are ingests.
+    pub(super) fn ingests_due_us(&self) -> Option<u64> {
+        let watches = !self.ingests.is_empty() && !self.config.no_media.is_zero();
+        watches.then_some(self.ingests_due_us)
     }
 
     fn accept_ingest(&mut self, place: u32, layer: u8, bytes: &[u8]) {

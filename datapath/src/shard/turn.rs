@@ -20,6 +20,7 @@ impl Shard {
             self.ice_timeout(slot);
             self.report_timeout(slot);
         }
+        self.watch_ingests();
     }
 
     /// Sends everything that waits: protocol answers first, then each peer's packets.
@@ -66,7 +67,7 @@ impl Shard {
 
     /// How long the thread may sleep; `None` when nothing is due.
     pub fn sleep(&self, now: Instant) -> Option<Duration> {
-        let next_us = self.timers.next_us()?;
+        let next_us = [self.timers.next_us(), self.ingests_due_us()].into_iter().flatten().min()?;
         Some(Duration::from_micros(next_us.saturating_sub(self.clock.at(now).us)))
     }
 

@@ -1,15 +1,16 @@
 //! RTP beside PeerConnections: forwarders to hosts, ports that hosts feed, and both in a row.
 
 use super::client::read_payload;
-use super::flow::assert_continuous;
+use super::flow::{assert_continuous, assert_undisturbed};
 use super::net::Conditions;
+use super::rng::Rng;
 use super::spec::{AUDIO, VIDEO, our_ssrc, their_ssrc};
 use super::wire::master;
 use super::world::World;
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{
-    Carries, ForwardSsrc, ForwarderId, ForwarderSetup, IngestId, IngestSetup, MediaKind, Plan,
-    PortId, Route, ShardCommand, ShardEvent, SinkId, SourceId,
+    Carries, Fact, ForwardSsrc, ForwarderId, ForwarderSetup, IngestId, IngestSetup, MediaKind,
+    Plan, PortId, Route, ShardCommand, ShardEvent, SinkId, SourceId,
 };
 use bifrons_core::rtcp::{Compound, CompoundWriter, Rtcp};
 use bifrons_core::rtp::{ExtensionIds, Ssrc};
@@ -173,7 +174,7 @@ fn vp8(simulcast: bool) -> IngestSetup {
 fn packet(ssrc: u32, seq: u16, author: u32, number: u64, key: bool) -> Vec<u8> {
     let mut bytes = vec![0x80, 0x80 | 96];
     bytes.extend(seq.to_be_bytes());
-    bytes.extend((number as u32 * 3000).to_be_bytes());
+    bytes.extend((number as u32).wrapping_mul(3000).to_be_bytes());
     bytes.extend(ssrc.to_be_bytes());
     bytes.extend([0x10, u8::from(!key), 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0xe0, 0x01]);
     bytes.extend(author.to_be_bytes());
@@ -243,6 +244,84 @@ fn a_port_feeds_viewers_and_asks_where_its_rtcp_came_from() {
 }
 
 #[test]
+fn an_ingest_that_falls_silent_is_told() {
+    let mut world = World::new(26, 1);
+    let port = PortId { shard: 0, number: 5 };
+    let to = world.open_port(port, None);
+    let ingest = IngestId { shard: 0, number: 1 };
+    world.ingest(ingest, vp8(true));
+    let carries = Carries::Layer(1);
+    world.command(0, ShardCommand::Plan(Plan::Feed { port, ingest, carries }));
+    let wire = world.wire(None);
+    world.run_for(Duration::from_millis(10));
+    for number in 0..3 {
+        world.send_from(wire, to, &packet(5, number, 1, number.into(), number == 0));
+        world.run_for(Duration::from_millis(500));
+    }
+    world.run_for(Duration::from_secs(4));
+    let told: Vec<_> = world
+        .events
+        .iter()
+        .filter_map(|(_, event)| match event {
+            ShardEvent::IngestFact { ingest: have, fact } if *have == ingest => Some(*fact),
+            _ => None,
+        })
+        .collect();
+    let fact = |receiving| Fact::Receiving { mindex: 0, substream: Some(1), receiving };
+    assert_eq!(told, [fact(true), fact(false)]);
+}
+
+#[test]
+fn noise_at_ports_touches_nobody() {
+    for seed in [31, 32, 33] {
+        let mut world = World::new(seed, 1);
+        let publisher = world.join(0, &[VIDEO.sends()]);
+        let viewer = world.join(0, &[VIDEO.receives()]);
+        world.route((publisher, 0), (viewer, 0));
+        world.open_port(SHARED, None);
+        let ids = [5, 6, 7, 8].map(|number| PortId { shard: 0, number });
+        let ports = [None, Some(9), None, None];
+        let to: Vec<_> = ids.iter().zip(ports).map(|(id, key)| world.open_port(*id, key)).collect();
+        let ingest = IngestId { shard: 0, number: 1 };
+        world.ingest(ingest, vp8(true));
+        let feeds = [
+            (ids[0], Carries::Ssrcs(Ssrc(1000))),
+            (ids[1], Carries::Layer(2)),
+            (ids[2], Carries::Rtcp),
+            (ids[3], Carries::Layer(200)),
+        ];
+        for (port, carries) in feeds {
+            world.command(0, ShardCommand::Plan(Plan::Feed { port, ingest, carries }));
+        }
+        let wire = world.wire(None);
+        let setup = ForwarderSetup { rtcp: Some(ids[2]), ..video_to(world.wires[wire].address) };
+        let source = SourceId::Ingest(ingest);
+        world.forward(source, forwarder(1), setup, Route::default());
+        world.connect();
+        let mut rng = Rng::new(seed);
+        for _ in 0..300 {
+            for _ in 0..6 {
+                let mut bytes = match rng.below(3) {
+                    0 => pli(rng.next() as u32),
+                    1 => packet(1000 + rng.below(4) as u32, rng.next() as u16, 1, rng.next(), true),
+                    _ => (0..rng.below(1600)).map(|_| rng.next() as u8).collect(),
+                };
+                if let Some(byte) = bytes.get_mut(rng.below(40) as usize) {
+                    *byte ^= rng.next() as u8;
+                }
+                bytes.truncate(rng.below(2000) as usize);
+                let at = rng.below(to.len() as u64) as usize;
+                world.send_from(wire, to[at], &bytes);
+            }
+            world.run_for(Duration::from_millis(10));
+        }
+        assert!(assert_undisturbed(&world.clients[viewer], 0) > 300);
+        assert_eq!(world.counters().peers, 2);
+        assert!(world.counters().stray > 50, "what is no RTP is counted");
+    }
+}
+
+#[test]
 fn two_shards_cascade_in_bad_weather_and_a_keyframe_request_finds_its_way_back() {
     let mut world = World::new(25, 2);
     let publisher = world.join(0, &[VIDEO.sends()]);
@@ -276,6 +355,9 @@ fn two_shards_cascade_in_bad_weather_and_a_keyframe_request_finds_its_way_back()
     world.run_for(Duration::from_secs(4));
     let came = assert_continuous(&world.clients[viewer], 0, 40);
     assert!(came > 600, "{came}");
+    // A request that gets lost is the viewer's to repeat.
+    world.net.down = Conditions { delay_us: 10_000, ..Conditions::default() };
+    world.run_for(Duration::from_secs(1));
     let before = world.clients[publisher].keyframe_requests.len();
     assert!(before >= 1, "the viewer's first wish came through");
     let our = our_ssrc(viewer, 0);

@@ -4,15 +4,11 @@
 use crate::address::{Halt, Known, address, srtp};
 use crate::api::{Body, Field, TEXT, UINT, Want, may, must};
 use crate::error::{Code, Refusal};
-use crate::forwarders::{
-    MAX_FORWARDERS, Remotization, feedback_port, forwarding_shard, stop_remotization,
-    sync_remotizations,
-};
+use crate::forwarders::{MAX_FORWARDERS, Remotization, stop_remotization, sync_remotizations};
 use crate::id::Id;
 use crate::management::success;
 use crate::participant::Participant;
 use crate::plugin::VideoRoom;
-use bifrons_core::media::Plan;
 use bifrons_core::plugin::Host;
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
@@ -59,22 +55,11 @@ impl VideoRoom {
         let who = room.and_then(|room| room.participants.get_mut(&user));
         let who = who.ok_or_else(|| Refusal::new(Code::NoSuchFeed, "No such feed"))?;
         let rtcp_port = body.port("rtcp_port").filter(|port| *port > 0);
-        let mut feedback = None;
-        if let Some(rtcp_port) = rtcp_port {
-            let first = who.streams.iter().find_map(|stream| who.source_of(stream));
-            let shard = first.map_or(0, |source| forwarding_shard(host, source, key.as_ref()));
-            let Some((port, _)) = feedback_port(host, shard) else {
-                let text = "No port for RTCP can be opened";
-                return Err(Refusal::new(Code::Unknown, text).into());
-            };
-            host.plan(Plan::Greet { port, to: SocketAddr::new(at, rtcp_port) });
-            feedback = Some(port);
-        }
         who.remotizations.push(Remotization {
             remote_id: remote_id.to_owned(),
             to: SocketAddr::new(at, port),
             rtcp_port,
-            feedback,
+            feedback: None,
             srtp: key,
             streams: Vec::new(),
         });

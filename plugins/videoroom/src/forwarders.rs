@@ -145,6 +145,14 @@ fn begin(
     host.plan(Plan::Route { source, sink: SinkId::Forwarder(forwarder), route });
 }
 
+/// Where a stream comes from, from its negotiation on: what is forwarded begins with the media.
+pub(crate) fn source_of(host: &dyn Host, who: &Participant, stream: &Stream) -> Option<SourceId> {
+    who.source_of(stream).or_else(|| {
+        let peer = who.handle().and_then(|handle| host.peer(handle))?;
+        Some(SourceId::Line(peer.line(stream.mindex)))
+    })
+}
+
 /// A port of that shard for RTCP, in the range or where the kernel likes.
 pub(crate) fn feedback_port(host: &mut dyn Host, shard: u8) -> Option<(PortId, u16)> {
     let (first, last) = PORTS;
@@ -158,9 +166,12 @@ pub(crate) fn sync_remotizations(host: &mut dyn Host, who: &mut Participant) {
         .streams
         .iter()
         .filter(|stream| !stream.disabled && stream.kind != MediaKind::Data)
-        .filter_map(|stream| Some((stream.mindex, stream.kind, who.source_of(stream)?)))
+        .filter_map(|stream| Some((stream.mindex, stream.kind, source_of(host, who, stream)?)))
         .collect();
     for remote in &mut who.remotizations {
+        if let Some((_, _, source)) = live.first() {
+            open_feedback(host, remote, *source);
+        }
         remote.streams.retain(|&(mindex, forwarder)| {
             let stays = live.iter().any(|(have, ..)| *have == mindex);
             if !stays {
@@ -188,6 +199,19 @@ pub(crate) fn sync_remotizations(host: &mut dyn Host, who: &mut Participant) {
             remote.streams.push((mindex, id));
         }
     }
+}
+
+/// Opens the port for a remotization's feedback on the shard of its forwarders, and says hello from
+/// there.
+fn open_feedback(host: &mut dyn Host, remote: &mut Remotization, source: SourceId) {
+    let Some(rtcp_port) = remote.rtcp_port.filter(|_| remote.feedback.is_none()) else { return };
+    let shard = forwarding_shard(host, source, remote.srtp.as_ref());
+    let Some((port, _)) = feedback_port(host, shard) else {
+        tracing::warn!(remote_id = remote.remote_id, "no port for RTCP can be opened");
+        return;
+    };
+    host.plan(Plan::Greet { port, to: SocketAddr::new(remote.to.ip(), rtcp_port) });
+    remote.feedback = Some(port);
 }
 
 /// Ends a remotization.

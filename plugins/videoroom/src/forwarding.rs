@@ -4,7 +4,7 @@ use crate::address::{Halt, Known, address, srtp};
 use crate::api::{ARRAY, Body, FLAG, Field, TEXT, UINT, Want, may, must};
 use crate::error::{Code, Refusal};
 use crate::forwarders::{
-    Forwarder, MAX_FORWARDERS, clash, feedback_port, first_of, forwarding_shard,
+    Forwarder, MAX_FORWARDERS, clash, feedback_port, first_of, forwarding_shard, source_of,
 };
 use crate::id::Id;
 use crate::management::success;
@@ -199,7 +199,7 @@ impl VideoRoom {
                 substream: wish.substream,
                 picks: wish.picks,
                 srtp: key.filter(|_| stream.kind != MediaKind::Data),
-                source: who.source_of(stream),
+                source: source_of(host, who, stream),
             };
             let rooms = self.rooms.values().flat_map(|room| room.participants.values());
             let mut all = rooms.flat_map(|who| &who.forwarders).chain(&made);

@@ -136,6 +136,27 @@ fn videoroom_73_a_port_for_each_substream() {
 }
 
 #[test]
+fn what_is_forwarded_early_begins_with_the_media() {
+    let mut stage = Stage::new();
+    stage.create(json!({ "room": 1 }));
+    let (handle, _) = stage.join(1, 5);
+    let wish = json!({ "remote_id": "far", "host": "::1", "port": 6000, "rtcp_port": 6001 });
+    ask(&mut stage, "publish_remotely", wish);
+    assert!(stage.plans().is_empty() && stage.world.ports.is_empty(), "nothing to send yet");
+    stage.answer(handle, json!({ "request": "publish" }), Some(offer(AV)));
+    let plans = stage.plans();
+    assert_eq!((forwarders(&plans).len(), stage.world.ports.len()), (2, 1));
+    let streams = json!([{ "mid": "v", "port": 5004, "rtcp_port": 5005 }]);
+    let reply = ask(&mut stage, "rtp_forward", json!({ "host": "::1", "streams": streams }));
+    assert!(reply["forwarders"][0]["local_rtcp_port"].is_u64(), "{reply}");
+    assert_eq!(forwarders(&stage.plans()).len(), 1);
+    stage.up(handle);
+    assert!(forwarders(&stage.plans()).is_empty(), "once is enough");
+    stage.down(handle);
+    assert!(stage.world.ports.is_empty());
+}
+
+#[test]
 fn event_handlers_hear_of_forwarders() {
     let (mut stage, _) = with(simulcast_offer());
     stage.world.listens = true;
