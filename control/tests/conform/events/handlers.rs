@@ -27,7 +27,7 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 /// A server whose sessions this hub hears of.
 struct Source {
-    target: Target,
+    _target: Target,
     ws: Ws,
 }
 
@@ -36,7 +36,7 @@ impl Source {
     async fn new(hub: &Rc<Hub>) -> Option<Self> {
         let target = Target::with(telling(hub, CoreSettings::default())).await?;
         let ws = target.ws().await;
-        Some(Source { target, ws })
+        Some(Source { _target: target, ws })
     }
 
     /// Makes an event; the session it is about.
