@@ -40,7 +40,16 @@ fn free_ports() -> (u16, u16) {
 impl Program {
     /// Starts it with WebSockets only, and with more sections in its `janus.jcfg`.
     pub(crate) fn start(more: &str, environment: &[(&str, &str)]) -> Self {
-        Self::launch(more, "general: { http = false }", environment)
+        Self::start_with(more, environment, &[])
+    }
+
+    /// As [`Program::start`], with more files in its folder, by their packages.
+    pub(crate) fn start_with(
+        more: &str,
+        environment: &[(&str, &str)],
+        files: &[(&str, String)],
+    ) -> Self {
+        Self::launch(more, "general: { http = false }", environment, files)
     }
 
     /// As [`Program::start`], with HTTPS of this certificate.
@@ -48,10 +57,15 @@ impl Program {
     pub(crate) fn start_secured(more: &str, certificates: &str) -> Self {
         let port = free_ports().0;
         let http = format!("general: {{ http = false https = true secure_port = {port} }}");
-        Self::launch(more, &format!("{http} {certificates}"), &[])
+        Self::launch(more, &format!("{http} {certificates}"), &[], &[])
     }
 
-    fn launch(more: &str, http: &str, environment: &[(&str, &str)]) -> Self {
+    fn launch(
+        more: &str,
+        http: &str,
+        environment: &[(&str, &str)],
+        files: &[(&str, String)],
+    ) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("bifrons-conform-{}-{number}", std::process::id());
@@ -71,6 +85,7 @@ impl Program {
         );
         file("janus.transport.http", format!("{http} {off}"));
         file("janus.plugin.videoroom", "general: { }".to_owned());
+        files.iter().for_each(|(name, text)| file(name, text.clone()));
         let child = Command::new(env!("CARGO_BIN_EXE_bifrons"))
             .arg("-F")
             .arg(&folder)

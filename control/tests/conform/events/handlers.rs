@@ -322,6 +322,39 @@ fn events_44_a_cap_keeps_the_newest_while_there_is_no_connection() {
 }
 
 #[test]
+fn a_receiver_that_comes_and_goes_ten_times_sees_no_event_twice_or_out_of_order() {
+    run_paused(async {
+        let (listener, hub) = websocket(0).await;
+        let Some(mut source) = Source::new(&hub).await else { return };
+        let (mut made, mut seen) = (Vec::new(), Vec::new());
+        for round in 0..10 {
+            let (stream, _) = listener.accept().await.expect("accepts");
+            let (mut socket, _) = shake(stream, true).await;
+            made.extend(source.events(5).await);
+            while seen.len() < made.len() && seen.last() != made.last() {
+                let group = next(&mut socket).await;
+                seen.extend(ids(group.as_array().expect("an array")));
+            }
+            drop(socket);
+            // Gone: what is made now waits, but for what went into the closing socket.
+            made.extend(source.events(round).await);
+        }
+        let (stream, _) = listener.accept().await.expect("accepts");
+        let (mut socket, _) = shake(stream, true).await;
+        let last = source.event().await;
+        made.push(last);
+        while seen.last() != Some(&last) {
+            seen.extend(ids(next(&mut socket).await.as_array().expect("an array")));
+        }
+        let mut rest = made.iter();
+        assert!(seen.iter().all(|one| rest.any(|have| have == one)), "{seen:?} of {made:?}");
+        assert!(seen.len() + 20 > made.len(), "{} of {}", seen.len(), made.len());
+        let counters = hub.counters()[0].1;
+        assert_eq!((counters.accepted, counters.dropped), (made.len() as u64, 0));
+    });
+}
+
+#[test]
 fn a_dead_receiver_costs_memory_up_to_the_bound_and_nobody_any_time() {
     run(async {
         let (listener, hub) = websocket(0).await;

@@ -4,6 +4,7 @@
 mod handlers;
 mod life;
 mod media;
+mod program;
 mod receiver;
 mod schema;
 mod server;

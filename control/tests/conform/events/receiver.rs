@@ -7,12 +7,19 @@ use bifrons_core::config::event::{EventSettings, SampleEventSettings};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// How long an event may take that has to come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,6 +53,15 @@ pub(crate) struct WebServer {
 
 impl WebServer {
     pub(crate) async fn start() -> Rc<Self> {
+        Self::listen(None).await
+    }
+
+    /// The same behind TLS, for `localhost`.
+    pub(crate) async fn start_secure() -> Rc<Self> {
+        Self::listen(Some(acceptor())).await
+    }
+
+    async fn listen(tls: Option<TlsAcceptor>) -> Rc<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let server = Rc::new(WebServer {
             port: listener.local_addr().expect("an address").port(),
@@ -66,13 +82,22 @@ impl WebServer {
                     listening.came.notify_waiters();
                     continue;
                 }
-                tokio::task::spawn_local(listening.clone().serve(stream));
+                let (listening, tls) = (listening.clone(), tls.clone());
+                tokio::task::spawn_local(async move {
+                    match tls {
+                        None => listening.serve(stream).await,
+                        Some(tls) => {
+                            let greeted = tls.accept(stream).await.expect("it trusts us");
+                            listening.serve(greeted).await;
+                        }
+                    }
+                });
             }
         });
         server
     }
 
-    async fn serve(self: Rc<Self>, mut stream: TcpStream) {
+    async fn serve(self: Rc<Self>, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         let mut received = Vec::new();
         while let Some(post) = read_post(&mut stream, &mut received).await {
             self.posts.borrow_mut().push_back(post);
@@ -159,7 +184,21 @@ pub(crate) fn is(event: &Value, kind: u64, subtype: u64) -> bool {
     event["type"] == kind && event["subtype"].as_u64().unwrap_or(0) == subtype
 }
 
-async fn read_post(stream: &mut TcpStream, received: &mut Vec<u8>) -> Option<Post> {
+/// Greets clients with the certificate of the tests.
+pub(crate) fn acceptor() -> TlsAcceptor {
+    let file =
+        |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conform/tls").join(name);
+    let chain = CertificateDer::from_pem_file(file("cert.pem")).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_file(file("key.pem")).expect("a key");
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![chain], key);
+    TlsAcceptor::from(Arc::new(config.expect("they go together")))
+}
+
+async fn read_post(stream: &mut (impl AsyncRead + Unpin), received: &mut Vec<u8>) -> Option<Post> {
     let end = loop {
         if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
             break end;
