@@ -17,7 +17,10 @@ mod gzip;
 pub mod http;
 mod hub;
 mod kind;
+pub mod mqtt;
+pub mod nanomsg;
 mod open;
+pub mod rabbitmq;
 pub mod statistics;
 pub mod websocket;
 

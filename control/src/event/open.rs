@@ -2,11 +2,15 @@
 
 use super::gelf::GelfEvents;
 use super::http::HttpEvents;
+use super::mqtt::MqttEvents;
+use super::nanomsg::NanomsgEvents;
+use super::rabbitmq::RabbitMqEvents;
 use super::websocket::WsEvents;
 use super::{FeedSettings, Hub, Mask};
 use bifrons_core::api::Style;
 use bifrons_core::config::event::{
-    EventSettings, GelfEventSettings, SampleEventSettings, WsEventSettings,
+    EventSettings, GelfEventSettings, MqttEventSettings, NanomsgEventSettings,
+    RabbitMqEventSettings, SampleEventSettings, WsEventSettings,
 };
 use bifrons_core::config::transport::JsonStyle;
 use bifrons_core::config::{Configuration, Configured};
@@ -28,6 +32,15 @@ pub fn open(configuration: &mut Configuration) -> Rc<Hub> {
     }
     if let Some(from) = settings::<GelfEventSettings>(configuration, "gelfevh") {
         report("gelfevh", from.common.enabled, || GelfEvents::start(&hub, &from).map(drop));
+    }
+    if let Some(from) = settings::<RabbitMqEventSettings>(configuration, "rabbitmqevh") {
+        report("rabbitmqevh", from.common.enabled, || RabbitMqEvents::start(&hub, &from).map(drop));
+    }
+    if let Some(from) = settings::<MqttEventSettings>(configuration, "mqttevh") {
+        report("mqttevh", from.common.enabled, || MqttEvents::start(&hub, &from).map(drop));
+    }
+    if let Some(from) = settings::<NanomsgEventSettings>(configuration, "nanomsgevh") {
+        report("nanomsgevh", from.common.enabled, || NanomsgEvents::start(&hub, &from).map(drop));
     }
     hub
 }

@@ -123,7 +123,8 @@ impl Rabbit {
         shared.port
     }
 
-    fn start(ends_with_us: bool) -> Self {
+    /// One of its own for a test that kills it, or the one that ends with the process.
+    pub(crate) fn start(ends_with_us: bool) -> Self {
         let mut rabbit = Rabbit {
             folder: Folder::new(),
             port: free_port(),
@@ -135,6 +136,10 @@ impl Rabbit {
         std::fs::write(rabbit.folder.path("plugins"), "[].").expect("written");
         rabbit.revive();
         rabbit
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.running = None;
     }
 
     pub(crate) fn revive(&mut self) {

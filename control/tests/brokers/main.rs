@@ -8,9 +8,11 @@
 
 mod broker;
 mod client;
+mod events;
 mod mqtt;
 mod nanomsg;
 mod rabbitmq;
 mod room;
 mod server;
+mod soak;
 mod unix;

@@ -59,7 +59,13 @@ impl Application {
         }
     }
 
-    fn property(&self, name: &str) -> Option<&str> {
+    /// Of the last message.
+    pub(crate) fn topic(&self) -> &str {
+        &self.last.0
+    }
+
+    /// A user property of the last message.
+    pub(crate) fn property(&self, name: &str) -> Option<&str> {
         let found = self.last.1.user_properties.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
     }

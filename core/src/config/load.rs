@@ -49,6 +49,15 @@ pub fn embedded(package: &str) -> Option<&'static str> {
         "janus.eventhandler.sampleevh" => {
             include_str!("../../../conf/janus.eventhandler.sampleevh.jcfg")
         }
+        "janus.eventhandler.rabbitmqevh" => {
+            include_str!("../../../conf/janus.eventhandler.rabbitmqevh.jcfg")
+        }
+        "janus.eventhandler.mqttevh" => {
+            include_str!("../../../conf/janus.eventhandler.mqttevh.jcfg")
+        }
+        "janus.eventhandler.nanomsgevh" => {
+            include_str!("../../../conf/janus.eventhandler.nanomsgevh.jcfg")
+        }
         "janus.eventhandler.wsevh" => include_str!("../../../conf/janus.eventhandler.wsevh.jcfg"),
         "janus.eventhandler.gelfevh" => {
             include_str!("../../../conf/janus.eventhandler.gelfevh.jcfg")

@@ -3,10 +3,16 @@
 
 pub mod gelf;
 pub mod http;
+pub mod mqtt;
+pub mod nanomsg;
+pub mod rabbitmq;
 pub mod websocket;
 
 pub use gelf::{GelfEventSettings, GelfProtocol};
 pub use http::SampleEventSettings;
+pub use mqtt::MqttEventSettings;
+pub use nanomsg::NanomsgEventSettings;
+pub use rabbitmq::RabbitMqEventSettings;
 pub use websocket::WsEventSettings;
 
 use super::section::Section;

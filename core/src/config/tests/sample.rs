@@ -1,6 +1,9 @@
 //! The sample files in `conf/` are held to the code.
 
-use crate::config::event::{GelfEventSettings, SampleEventSettings, WsEventSettings};
+use crate::config::event::{
+    GelfEventSettings, MqttEventSettings, NanomsgEventSettings, RabbitMqEventSettings,
+    SampleEventSettings, WsEventSettings,
+};
 use crate::config::load::{CORE, HTTP, MQTT, NANOMSG, RABBITMQ, UNIX, WEBSOCKETS, embedded};
 use crate::config::sample::{disagreements, documented, woken};
 use crate::config::section::NONE;
@@ -45,6 +48,9 @@ fn event_handler_samples_say_what_the_code_does() {
     check::<SampleEventSettings>("janus.eventhandler.sampleevh");
     check::<WsEventSettings>("janus.eventhandler.wsevh");
     check::<GelfEventSettings>("janus.eventhandler.gelfevh");
+    check::<RabbitMqEventSettings>("janus.eventhandler.rabbitmqevh");
+    check::<MqttEventSettings>("janus.eventhandler.mqttevh");
+    check::<NanomsgEventSettings>("janus.eventhandler.nanomsgevh");
 }
 
 #[test]
