@@ -20,6 +20,10 @@ export const ADMIN = {
   secret: 'a secret of admins',
 };
 
+/** Where programs on this machine reach it; paths of sockets are short. */
+const SOCKET = `/tmp/bifrons-e2e-${process.pid}`;
+export const UNIX = { api: `file://${SOCKET}-api`, admin: `file://${SOCKET}-admin` };
+
 /** The whole configuration, as the documentation of Janus describes these keys. */
 function configuration(folder, general) {
   const libraries = DEBIAN;
@@ -45,7 +49,7 @@ plugins: {
 	disable = "libjanus_audiobridge.so,libjanus_duktape.so,libjanus_lua.so,libjanus_nosip.so,libjanus_recordplay.so,libjanus_sip.so,libjanus_streaming.so,libjanus_textroom.so,libjanus_videocall.so,libjanus_voicemail.so"
 }
 transports: {
-	disable = "libjanus_mqtt.so,libjanus_nanomsg.so,libjanus_pfunix.so,libjanus_rabbitmq.so"
+	disable = "libjanus_mqtt.so,libjanus_nanomsg.so,libjanus_rabbitmq.so"
 }
 `,
     'janus.transport.http.jcfg': `general: {
@@ -70,6 +74,17 @@ admin: {
 admin: {
 	admin_ws = true
 	admin_ws_port = 7188
+}
+`,
+    'janus.transport.pfunix.jcfg': `general: {
+	enabled = true
+	path = "${SOCKET}-api"
+	type = "SOCK_DGRAM"
+}
+admin: {
+	admin_enabled = true
+	admin_path = "${SOCKET}-admin"
+	admin_type = "SOCK_DGRAM"
 }
 `,
     'janus.plugin.echotest.jcfg': '',

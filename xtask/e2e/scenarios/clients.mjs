@@ -4,13 +4,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { register } from 'node:module';
 import { createInterface } from 'node:readline';
-import { ADMIN } from '../lib/server.mjs';
+import { ADMIN, UNIX } from '../lib/server.mjs';
 import { COLOURS, arrive, check, flows, openLab, publish, watch } from '../lib/lab.mjs';
 
-// janode loads a native addon for a transport that is not used here; it need not be compiled.
-const EMPTY = 'data:text/javascript,export const createSocket = null';
+// janode loads a native addon for Unix sockets; ours stands in, so that it need not be compiled.
+const DATAGRAMS = new URL('../lib/unix-dgram.mjs', import.meta.url).href;
 const HOOK = `export const resolve = (name, context, next) =>
-  name === 'unix-dgram' ? { url: ${JSON.stringify(EMPTY)}, shortCircuit: true } : next(name, context);`;
+  name === 'unix-dgram' ? { url: ${JSON.stringify(DATAGRAMS)}, shortCircuit: true } : next(name, context);`;
 register(`data:text/javascript,${encodeURIComponent(HOOK)}`);
 
 /** A janode session and a way to attach VideoRoom handles. */
@@ -79,11 +79,11 @@ async function driveRoom({ address }) {
 }
 
 /** janode's whole Admin API: who is there, and what one of them does. */
-async function operate({ address, artifacts }) {
+async function operate({ address, artifacts, url = ADMIN.ws }) {
   const { connection, session, attach } = await janode(address);
   const handle = await attach();
   const { default: Janode } = await import('janode');
-  const admin = await Janode.connect({ is_admin: true, address: { url: ADMIN.ws, apisecret: ADMIN.secret } });
+  const admin = await Janode.connect({ is_admin: true, address: { url, apisecret: ADMIN.secret } });
   const info = await admin.getInfo();
   check(info.janus === 'server_info' && 'janus.plugin.videoroom' in info.plugins, `info: ${JSON.stringify(info).slice(0, 200)}`);
   const { sessions } = await admin.listSessions();
@@ -97,9 +97,15 @@ async function operate({ address, artifacts }) {
   await admin.startPcap(session.id, handle.id, artifacts, `operator-${handle.id}.pcap`, 100);
   await refused(admin.startPcap(session.id, handle.id, artifacts, 'another.pcap'), 490);
   await admin.stopPcap(session.id, handle.id);
-  const stranger = await Janode.connect({ is_admin: true, address: { url: ADMIN.ws, apisecret: 'wrong' } });
+  const stranger = await Janode.connect({ is_admin: true, address: { url, apisecret: 'wrong' } });
   await refused(stranger.listSessions(), 403);
   for (const one of [stranger, admin, connection]) await one.close();
+}
+
+/** The same, through sockets of datagrams. */
+async function overUnixSockets({ artifacts }) {
+  await driveRoom({ address: UNIX.api });
+  await operate({ address: UNIX.api, artifacts, url: UNIX.admin });
 }
 
 /** Starts the aiortc guest; `line(key)` resolves with its first JSON line that has `key`. */
@@ -162,5 +168,6 @@ async function meetAiortc({ browser, address, python }) {
 export default [
   { name: 'janode drives a room through its whole life', limit: 60, run: driveRoom },
   { name: 'janode operates the server', limit: 60, run: operate },
+  { name: 'janode does both over Unix sockets', limit: 60, run: overUnixSockets },
   { name: 'aiortc and a browser meet in a room janode made', browsers: ['chromium'], limit: 90, run: meetAiortc },
 ];
