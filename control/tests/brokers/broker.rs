@@ -3,7 +3,7 @@
 use crate::server::Folder;
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -49,6 +49,11 @@ impl Drop for Guarded {
     }
 }
 
+/// A file of the brokers' own certificate: it is for localhost and 127.0.0.1.
+pub(crate) fn certificate(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conform/tls").join(name)
+}
+
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -70,6 +75,8 @@ fn await_port(port: u16, limit: Duration, log: &Path) {
 pub(crate) struct Mosquitto {
     folder: Folder,
     pub(crate) port: u16,
+    /// With TLS, on all addresses.
+    pub(crate) secure_port: u16,
     running: Option<Guarded>,
 }
 
@@ -82,7 +89,8 @@ impl Mosquitto {
 
     /// One that does not run yet.
     pub(crate) fn absent() -> Self {
-        Mosquitto { folder: Folder::new(), port: free_port(), running: None }
+        let (folder, port, secure_port) = (Folder::new(), free_port(), free_port());
+        Mosquitto { folder, port, secure_port, running: None }
     }
 
     pub(crate) fn kill(&mut self) {
@@ -91,8 +99,16 @@ impl Mosquitto {
 
     pub(crate) fn revive(&mut self) {
         let conf = self.folder.path("mosquitto.conf");
-        let listener = format!("listener {} 127.0.0.1\nallow_anonymous true\n", self.port);
-        std::fs::write(&conf, listener + "max_queued_messages 0\n").expect("written");
+        let (certificate, key) = (certificate("cert.pem"), certificate("key.pem"));
+        let text = format!(
+            "user root\nallow_anonymous true\nmax_queued_messages 0\n\
+             listener {} 127.0.0.1\nlistener {}\ncertfile {}\nkeyfile {}\n",
+            self.port,
+            self.secure_port,
+            certificate.display(),
+            key.display(),
+        );
+        std::fs::write(&conf, text).expect("written");
         let log = self.folder.path("mosquitto.log");
         let path = "PATH=$PATH:/usr/sbin";
         let script = format!("{path}; mosquitto -c {} &", conf.display());
@@ -105,6 +121,7 @@ impl Mosquitto {
 pub(crate) struct Rabbit {
     folder: Folder,
     pub(crate) port: u16,
+    secure_port: u16,
     names: u16,
     distribution: u16,
     /// Nobody drops what is static: then its folder goes with its processes.
@@ -115,12 +132,17 @@ pub(crate) struct Rabbit {
 impl Rabbit {
     /// The one that tests share: it takes some seconds to start. It ends with the process.
     pub(crate) fn shared() -> u16 {
+        Self::shared_ports().0
+    }
+
+    /// Its ports, without TLS and with.
+    pub(crate) fn shared_ports() -> (u16, u16) {
         static SHARED: OnceLock<Mutex<Rabbit>> = OnceLock::new();
         let shared: MutexGuard<'_, Rabbit> = SHARED
             .get_or_init(|| Mutex::new(Rabbit::start(true)))
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        shared.port
+        (shared.port, shared.secure_port)
     }
 
     /// One of its own for a test that kills it, or the one that ends with the process.
@@ -128,12 +150,22 @@ impl Rabbit {
         let mut rabbit = Rabbit {
             folder: Folder::new(),
             port: free_port(),
+            secure_port: free_port(),
             names: free_port(),
             distribution: free_port(),
             ends_with_us,
             running: None,
         };
         std::fs::write(rabbit.folder.path("plugins"), "[].").expect("written");
+        let (certificate, key) = (certificate("cert.pem"), certificate("key.pem"));
+        let conf = format!(
+            "listeners.ssl.default = {}\nssl_options.certfile = {}\nssl_options.keyfile = {}\n\
+             ssl_options.verify = verify_none\nloopback_users = none\n",
+            rabbit.secure_port,
+            certificate.display(),
+            key.display(),
+        );
+        std::fs::write(rabbit.folder.path("rabbitmq.conf"), conf).expect("written");
         rabbit.revive();
         rabbit
     }
@@ -158,7 +190,7 @@ impl Rabbit {
             ("RABBITMQ_PID_FILE", at("pid")),
             ("RABBITMQ_ENABLED_PLUGINS_FILE", at("plugins")),
             ("RABBITMQ_CONF_ENV_FILE", at("no-env.conf")),
-            ("RABBITMQ_CONFIG_FILE", at("no-rabbitmq")),
+            ("RABBITMQ_CONFIG_FILE", at("rabbitmq.conf")),
             ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 1:1 +sbwt none".to_owned()),
         ];
         let script = "PATH=$PATH:/usr/sbin; epmd & /usr/lib/rabbitmq/bin/rabbitmq-server &";

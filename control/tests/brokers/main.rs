@@ -15,4 +15,5 @@ mod rabbitmq;
 mod room;
 mod server;
 mod soak;
+mod tls;
 mod unix;
