@@ -11,6 +11,7 @@ mod client;
 mod events;
 mod mqtt;
 mod nanomsg;
+mod program;
 mod rabbitmq;
 mod room;
 mod server;

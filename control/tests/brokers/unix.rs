@@ -15,11 +15,12 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::UnixDatagram;
 
-struct Packets(UnixDatagram);
+/// One end of a Unix socket.
+pub(crate) struct Packets(UnixDatagram);
 
 impl Packets {
     /// Connects to a socket of packets.
-    fn connect(path: &Path) -> Self {
+    pub(crate) fn connect(path: &Path) -> Self {
         let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None).expect("a socket");
         socket.connect(&SockAddr::unix(path).expect("a path")).expect("connects");
         socket.set_nonblocking(true).expect("set");

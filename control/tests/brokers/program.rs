@@ -1,0 +1,175 @@
+//! The program itself with these transports and handlers in its configuration folder.
+
+use crate::broker::{Mosquitto, free_port};
+use crate::client::{Client, PATIENCE};
+use crate::room::whole_life;
+use crate::server::{Folder, run};
+use serde_json::{Value, json};
+use std::net::{IpAddr, UdpSocket};
+use std::process::{Child, Command, Stdio};
+
+/// The program, ended with the test.
+struct Program {
+    child: Child,
+    folder: Folder,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Gone already, or not: either way nothing is left to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The address media go over: the one that leads out. Loopback is no candidate.
+fn local_ip() -> IpAddr {
+    let socket = UdpSocket::bind("0.0.0.0:0").expect("binds");
+    let way = socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr());
+    way.map_or(IpAddr::from([127, 0, 0, 1]), |address| address.ip())
+}
+
+impl Program {
+    /// Starts it with these files, by their packages, and without HTTP and WebSockets. `SOCKET` in
+    /// them is a path of its own.
+    fn start(files: &[(&str, String)]) -> Self {
+        let folder = Folder::new();
+        let socket = folder.path("api").display().to_string();
+        let write = |name: &str, text: &str| {
+            let text = text.replace("SOCKET", &socket);
+            std::fs::write(folder.path(&format!("{name}.jcfg")), text).expect("written");
+        };
+        let (first, ip) = (free_port().clamp(20_000, 60_000), local_ip());
+        let core = format!(
+            "media: {{ rtp_port_range = \"{first}-{}\" }} nat: {{ ice_enforce_list = \"{ip}\" }} \
+             events: {{ broadcast = true }}",
+            first + 8
+        );
+        write("janus", &core);
+        write("janus.transport.http", "general: { http = false }");
+        write("janus.transport.websockets", "general: { ws = false }");
+        files.iter().for_each(|(name, text)| write(name, text));
+        let log = std::fs::File::create(folder.path("log")).expect("a log");
+        let child = Command::new(env!("CARGO_BIN_EXE_bifrons"))
+            .arg("-F")
+            .arg(&folder.0)
+            .stdout(log)
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the program starts");
+        Program { child, folder }
+    }
+
+    /// A client of its Unix socket, as soon as that is there.
+    async fn client(&self) -> Client<crate::unix::Packets> {
+        let path = self.folder.path("api");
+        crate::events::until("the socket", 4 * PATIENCE, || path.exists()).await;
+        Client::new(crate::unix::Packets::connect(&path))
+    }
+
+    fn terminate(&self) {
+        let sent = Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+    }
+
+    async fn ended(&mut self) -> Option<i32> {
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                return status.code();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+}
+
+fn unix() -> (&'static str, String) {
+    ("janus.transport.pfunix", "general: { enabled = true path = \"SOCKET\" }".to_owned())
+}
+
+#[test]
+fn transports_auth_01_unix_sockets_alone_are_enough_to_start() {
+    run(async {
+        let nowhere = free_port();
+        let rabbitmq = format!(
+            "general: {{ enabled = true host = \"127.0.0.1\" port = {nowhere} \
+             to_janus = \"to\" from_janus = \"from\" }}"
+        );
+        let mqtt = "general: { enabled = true url = \"no url at all\" subscribe_topic = \"a\" \
+                    publish_topic = \"b\" }";
+        let nanomsg = "general: { enabled = true address = \"ipc:///no/such/folder/x\" }";
+        let mut program = Program::start(&[
+            unix(),
+            ("janus.transport.rabbitmq", rabbitmq),
+            ("janus.transport.mqtt", mqtt.to_owned()),
+            ("janus.transport.nanomsg", nanomsg.to_owned()),
+        ]);
+        let mut client = program.client().await;
+        whole_life(&mut client).await;
+        let info: Value = client.ask(json!({"janus": "info"})).await;
+        let served: Vec<_> = info["transports"].as_object().expect("an object").keys().collect();
+        assert_eq!(served, ["janus.transport.pfunix", "janus.transport.rabbitmq"]);
+        program.terminate();
+        assert_eq!(program.ended().await, Some(0));
+        let log = std::fs::read_to_string(program.folder.path("log")).expect("a log");
+        for named in ["no url at all", "ipc:///no/such/folder/x", &nowhere.to_string()] {
+            assert!(log.contains(named), "{named} is not in the log: {log}");
+        }
+        let mut program = Program::start(&[("janus.transport.mqtt", mqtt.to_owned())]);
+        assert_eq!(program.ended().await, Some(1), "nobody could reach it");
+    });
+}
+
+#[test]
+fn transports_auth_38_an_orderly_stop_says_goodbye() {
+    run(async {
+        let broker = Mosquitto::start();
+        let url = format!("tcp://127.0.0.1:{}", broker.port);
+        let mqtt = format!(
+            "general: {{ enabled = true url = \"{url}\" client_id = \"program\" \
+             subscribe_topic = \"to\" publish_topic = \"from\" disconnect_timeout = 2000 }}\n\
+             status: {{ enabled = true connect_message = \"{{\\\"on\\\": 1}}\" \
+             disconnect_message = \"{{\\\"on\\\": 0}}\" }}"
+        );
+        let connecting =
+            crate::mqtt::Application::connect(broker.port, "watcher", &["status"], "none");
+        let mut watcher = Client::new(connecting.await);
+        for _ in 0..3 {
+            let mut program = Program::start(&[unix(), ("janus.transport.mqtt", mqtt.clone())]);
+            assert_eq!(watcher.next_within(4 * PATIENCE).await, Some(json!({"on": 1})));
+            program.terminate();
+            assert_eq!(watcher.next().await, json!({"on": 0}));
+            assert_eq!(program.ended().await, Some(0));
+        }
+    });
+}
+
+#[test]
+fn a_handler_at_a_broker_hears_of_start_and_stop() {
+    run(async {
+        let broker = Mosquitto::start();
+        let url = format!("tcp://127.0.0.1:{}", broker.port);
+        let mqttevh = format!(
+            "general: {{ enabled = true events = \"core,sessions\" url = \"{url}\" \
+             client_id = \"program-events\" disconnect_timeout = 2000 }}"
+        );
+        let topics = ["/janus/events/#"];
+        let connecting = crate::mqtt::Application::connect(broker.port, "watcher", &topics, "none");
+        let mut watcher = Client::new(connecting.await);
+        let mut program =
+            Program::start(&[unix(), ("janus.eventhandler.mqttevh", mqttevh.clone())]);
+        let started = watcher.next_within(4 * PATIENCE).await.expect("started");
+        assert_eq!(started["event"]["status"], "started", "{started}");
+        let session = program.client().await.create().await;
+        let created = watcher.next().await;
+        assert_eq!(
+            (&created["session_id"], &created["eventtype"]),
+            (&json!(session), &json!("Sessions"))
+        );
+        assert_eq!(watcher.wire.topic(), "/janus/events/sessions");
+        program.terminate();
+        let stopped = |event: &Value| event["event"]["status"] == "shutdown";
+        let stopped = watcher.until("shutdown", stopped).await;
+        assert_eq!(stopped["event"]["signum"], 15);
+        assert_eq!(program.ended().await, Some(0));
+    });
+}
