@@ -13,5 +13,6 @@ pub mod media;
 pub mod plugin;
 pub mod rtcp;
 pub mod rtp;
+pub mod sctp;
 pub mod sdp;
 pub mod srtp;

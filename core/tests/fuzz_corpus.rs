@@ -46,4 +46,6 @@ corpora! {
     sdp => bifrons_core::sdp::fuzz_sdp,
     srtp_open => bifrons_core::srtp::fuzz_srtp_open,
     stun => bifrons_core::ice::fuzz_stun,
+    dcep => bifrons_core::sctp::fuzz_dcep,
+    sctp => bifrons_core::sctp::fuzz_sctp,
 }

@@ -6,6 +6,7 @@
 //! `unsafe`, each block with its reason.
 
 pub mod cores;
+pub mod data;
 pub mod departure;
 pub mod dtls_openssl;
 pub mod engine;

@@ -41,11 +41,9 @@ impl Ports {
     pub fn idle(&self) -> bool {
         self.commands.is_empty()
             && self.from_lane.is_empty()
-            && self
-                .neighbours
-                .iter()
-                .flatten()
-                .all(|n| n.packets_in.is_empty() && n.feedback_in.is_empty())
+            && self.neighbours.iter().flatten().all(|n| {
+                n.packets_in.is_empty() && n.feedback_in.is_empty() && n.data_in.is_empty()
+            })
     }
 }
 
@@ -116,6 +114,10 @@ fn take_messages(shard: &mut Shard, ports: &mut Ports) {
             let Some(feedback) = neighbour.feedback_in.pop() else { break };
             shard.from_neighbour_feedback(feedback);
         }
+        for _ in 0..MESSAGES {
+            let Some(post) = neighbour.data_in.pop() else { break };
+            shard.from_neighbour_data(post);
+        }
         while shard.empties.len() < MESSAGES {
             let Some(parcel) = neighbour.empties_in.pop() else { break };
             shard.empties.push(parcel);
@@ -150,11 +152,38 @@ fn hand_over(shard: &mut Shard, ports: &mut Ports) {
         }
     }
     shard.feedback_refused(lost);
+    rung |= post_data(shard, ports);
     if rung {
         for neighbour in ports.neighbours.iter().flatten() {
             neighbour.packets_out.ring();
         }
     }
+}
+
+/// Data messages for other shards, in order for each; what finds a full ring waits. Whether any
+/// went.
+fn post_data(shard: &mut Shard, ports: &mut Ports) -> bool {
+    let mut any = false;
+    let mut full = [false; 256];
+    for _ in 0..shard.data.posts.len() {
+        let Some((to, post)) = shard.data.posts.pop_front() else { break };
+        let Some(neighbour) = ports.neighbours.get_mut(usize::from(to)).and_then(Option::as_mut)
+        else {
+            continue;
+        };
+        let refused = match full[usize::from(to)] {
+            true => Err(post),
+            false => neighbour.data_out.put(post),
+        };
+        match refused {
+            Ok(()) => any = true,
+            Err(post) => {
+                full[usize::from(to)] = true;
+                shard.data.posts.push_back((to, post));
+            }
+        }
+    }
+    any
 }
 
 /// Moves what waits into its ring, in order, as far as there is room.

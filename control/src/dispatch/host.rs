@@ -4,7 +4,8 @@ use super::{Core, Deed, Errand, MAX_TIMERS};
 use crate::auth::Tokens;
 use bifrons_core::api::event;
 use bifrons_core::media::{
-    DownReason, ForwarderId, IngestId, PeerId, Plan, Port, PortError, PortId, PortRequest,
+    DataMessage, DataPlan, DataRefusal, DownReason, ForwarderId, IngestId, PeerId, Plan, Port,
+    PortError, PortId, PortRequest,
 };
 use bifrons_core::plugin::{
     HandleKey, Host, HttpRequest, OutgoingJsep, PushError, ReplyKey, StoreRequest, Ticket, Verdict,
@@ -113,6 +114,14 @@ impl Host for View<'_> {
             self.core.ingests.remove(&ingest);
         }
         self.core.negotiator.plan(plan);
+    }
+
+    fn plan_data(&mut self, plan: DataPlan) {
+        self.core.negotiator.plan_data(plan);
+    }
+
+    fn send_data(&mut self, handle: HandleKey, message: DataMessage) -> Result<(), DataRefusal> {
+        self.core.negotiator.send_data(handle, message)
     }
 
     fn peer(&self, handle: HandleKey) -> Option<PeerId> {

@@ -52,6 +52,12 @@ impl Core {
                 self.tell(key, |core, from| core.fact_event(key, from, &fact));
                 self.call(plugin, |plugin, host| plugin.fact(host, key, &fact));
             }
+            PeerEvent::Data(message) => {
+                self.call(plugin, |plugin, host| plugin.incoming_data(host, key, &message));
+            }
+            PeerEvent::DataReady => {
+                self.call(plugin, |plugin, host| plugin.data_ready(host, key));
+            }
             PeerEvent::Candidate(candidate) => {
                 let line = candidate.as_ref().map(|(mid, line)| (mid.as_str(), line.as_str()));
                 if let Some((_, line)) = line {

@@ -101,6 +101,10 @@ pub(super) struct Connection {
     pub(super) version: u64,
     pub(super) local_sdp: Option<String>,
     pub(super) remote_sdp: Option<String>,
+    /// Bytes of messages on their way to the client's data channels.
+    pub(super) data_under_way: usize,
+    /// A message was refused since there was last room.
+    pub(super) data_refused: bool,
 }
 
 impl Connection {
@@ -131,6 +135,8 @@ impl Connection {
             version: 0,
             local_sdp: None,
             remote_sdp: None,
+            data_under_way: 0,
+            data_refused: false,
         }
     }
 

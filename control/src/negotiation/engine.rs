@@ -17,8 +17,9 @@ use super::{NegotiationSettings, Negotiator, PeerEvent, Shards};
 use bifrons_core::api::{ApiError, ErrorCode, JsepRequest};
 use bifrons_core::ice::{CREDENTIAL_RANDOM, Credentials};
 use bifrons_core::media::{
-    DownReason, Fact, IngestId, MediaKind, Mindex, PeerId, PeerStatistics, Plan, Port, PortError,
-    PortId, PortRequest, QueryTicket, ShardCommand, ShardEvent, SinkId, Tap, Tuning,
+    DataMessage, DataPlan, DataRefusal, DownReason, Fact, IngestId, MediaKind, Mindex, PeerId,
+    PeerStatistics, Plan, Port, PortError, PortId, PortRequest, QueryTicket, ShardCommand,
+    ShardEvent, SinkId, Tap, Tuning,
 };
 use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
 use serde_json::Value;
@@ -38,11 +39,13 @@ pub struct Negotiation {
     sessions: HashMap<HandleKey, u64>,
     /// Of handles that are captured.
     pub(super) taps: HashMap<HandleKey, Tap>,
-    slots: Slots,
+    pub(super) slots: Slots,
     routes: Routes,
     ports: Ports,
     ingest_facts: VecDeque<(IngestId, Fact)>,
     pub(super) passed_over: PassedOver,
+    /// Bytes of data messages taken from each shard and not yet told so.
+    pub(super) data_taken: HashMap<u8, usize>,
     /// By shard.
     candidates: Vec<Vec<String>>,
     pub(super) events: VecDeque<(HandleKey, PeerEvent)>,
@@ -74,6 +77,7 @@ impl Negotiation {
             ports: Ports::default(),
             ingest_facts: VecDeque::new(),
             passed_over: PassedOver::default(),
+            data_taken: HashMap::new(),
             events: VecDeque::new(),
             reports: Reports::default(),
         }
@@ -267,8 +271,17 @@ impl Negotiator for Negotiation {
         self.ingest_facts.pop_front()
     }
 
+    fn plan_data(&mut self, plan: DataPlan) {
+        self.routes.plan_data(plan, self.shards.as_mut());
+    }
+
+    fn send_data(&mut self, handle: HandleKey, message: DataMessage) -> Result<(), DataRefusal> {
+        self.send_message(handle, message)
+    }
+
     fn shard_event(&mut self, event: ShardEvent) {
         match event {
+            ShardEvent::Data(event) => self.data_event(event),
             ShardEvent::IngestFact { ingest, fact } => self.ingest_facts.push_back((ingest, fact)),
             ShardEvent::Closed { peer } => {
                 self.slots.free(peer);
@@ -282,7 +295,7 @@ impl Negotiator for Negotiation {
                 let Some(handle) = self.slots.handle(peer) else { return };
                 if let Some(connection) = self.connections.get_mut(&handle) {
                     connection.is_up = true;
-                    connection.profile = Some(profile);
+                    connection.profile = profile;
                 }
                 self.events.push_back((handle, PeerEvent::Up(peer)));
             }

@@ -7,6 +7,7 @@
 
 mod candidates;
 mod connection;
+mod data;
 mod engine;
 mod local;
 mod ports;
@@ -29,8 +30,9 @@ pub use view::ConnectionView;
 
 use bifrons_core::api::{ApiError, JsepRequest};
 use bifrons_core::media::{
-    DownReason, Fact, IngestId, MediaKind, Mindex, PeerId, PeerStatistics, Plan, Port, PortError,
-    PortId, PortRequest, QueryTicket, ShardEvent, Tap, Tuning,
+    DataMessage, DataPlan, DataRefusal, DownReason, Fact, IngestId, MediaKind, Mindex, PeerId,
+    PeerStatistics, Plan, Port, PortError, PortId, PortRequest, QueryTicket, ShardEvent, Tap,
+    Tuning,
 };
 use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
 use serde_json::Value;
@@ -45,6 +47,10 @@ pub enum PeerEvent {
     Down(DownReason),
     /// A shard noticed something.
     Fact(Fact),
+    /// A message came on a data channel.
+    Data(Box<DataMessage>),
+    /// Data channels can be written to (again).
+    DataReady,
     /// A candidate of ours, with the mid of the first line; `None` ends them.
     Candidate(Option<(String, String)>),
 }
@@ -149,6 +155,17 @@ pub trait Negotiator {
     /// The next thing a shard noticed about an ingest.
     fn poll_ingest(&mut self) -> Option<(IngestId, Fact)> {
         None
+    }
+
+    /// Hands a plugin's plan about data channels to the shards.
+    fn plan_data(&mut self, plan: DataPlan) {
+        let _ = plan;
+    }
+
+    /// Sends a message on a data channel of the handle.
+    fn send_data(&mut self, handle: HandleKey, message: DataMessage) -> Result<(), DataRefusal> {
+        let _ = (handle, message);
+        Err(DataRefusal::NotReady)
     }
 
     /// Takes what a shard says. What it means for handles is then at [`Negotiator::poll_event`].

@@ -7,7 +7,7 @@
 
 use super::Shards;
 use bifrons_core::media::{
-    LineId, Mindex, PeerId, Plan, ShardCommand, SinkId, SourceId, SwitchRule,
+    DataCommand, DataPlan, LineId, Mindex, PeerId, Plan, ShardCommand, SinkId, SourceId, SwitchRule,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -25,6 +25,8 @@ pub(super) struct Routes {
     feeds: BTreeMap<SinkId, Feed>,
     /// Sinks by source and shard.
     exports: HashMap<SourceId, BTreeMap<u8, BTreeSet<SinkId>>>,
+    /// As `exports`, of data: there a sink may have many sources.
+    data: HashMap<SourceId, BTreeMap<u8, BTreeSet<SinkId>>>,
 }
 
 impl Routes {
@@ -59,6 +61,62 @@ impl Routes {
         shards.send(shard, ShardCommand::Plan(plan));
     }
 
+    /// Sends a plan about data to the shards it concerns.
+    pub(super) fn plan_data(&mut self, plan: DataPlan, shards: &mut dyn Shards) {
+        let shard = match &plan {
+            DataPlan::Route { source, sink, .. } => {
+                self.join(*source, *sink, shards);
+                sink.shard()
+            }
+            DataPlan::Unroute { source, sink } => {
+                let (source, sink) = (*source, *sink);
+                shards.send(sink.shard(), ShardCommand::Data(DataCommand::Plan(plan)));
+                self.part(source, sink, shards);
+                return;
+            }
+            DataPlan::Deliver { source, .. } => source.shard(),
+        };
+        shards.send(shard, ShardCommand::Data(DataCommand::Plan(plan)));
+    }
+
+    fn join(&mut self, source: SourceId, sink: SinkId, shards: &mut dyn Shards) {
+        let sinks = self.data.entry(source).or_default().entry(sink.shard()).or_default();
+        let is_first = sinks.is_empty();
+        sinks.insert(sink);
+        if is_first {
+            export_data(source, sink.shard(), true, shards);
+        }
+    }
+
+    fn part(&mut self, source: SourceId, sink: SinkId, shards: &mut dyn Shards) {
+        let Some(by_shard) = self.data.get_mut(&source) else { return };
+        let Some(sinks) = by_shard.get_mut(&sink.shard()) else { return };
+        if !sinks.remove(&sink) || !sinks.is_empty() {
+            return;
+        }
+        by_shard.remove(&sink.shard());
+        if by_shard.is_empty() {
+            self.data.remove(&source);
+        }
+        export_data(source, sink.shard(), false, shards);
+    }
+
+    /// A peer is gone: its shard knows, but other shards hold images of its data, or send it some.
+    fn forget_data(&mut self, peer: PeerId, shards: &mut dyn Shards) {
+        let of = |sink: &SinkId| matches!(sink, SinkId::Line(line) if line.peer == peer);
+        let is_its = |source: &SourceId| matches!(source, SourceId::Line(id) if id.peer == peer);
+        let mut parts = Vec::new();
+        for (source, by_shard) in &self.data {
+            let sinks = by_shard.values().flatten();
+            parts.extend(
+                sinks.filter(|sink| is_its(source) || of(sink)).map(|sink| (*source, *sink)),
+            );
+        }
+        for (source, sink) in parts {
+            self.plan_data(DataPlan::Unroute { source, sink }, shards);
+        }
+    }
+
     /// The sink's switch took place: its former source is not needed for it any more.
     pub(super) fn switched(&mut self, sink: SinkId, shards: &mut dyn Shards) {
         let former = self.feeds.get_mut(&sink).and_then(|feed| feed.former.take());
@@ -69,6 +127,7 @@ impl Routes {
 
     /// A peer is gone, with its sources and sinks.
     pub(super) fn forget(&mut self, peer: PeerId, shards: &mut dyn Shards) {
+        self.forget_data(peer, shards);
         let lines = || line(peer, 0)..=line(peer, Mindex::MAX);
         let (first, last) = lines().into_inner();
         let sinks: Vec<SinkId> = self
@@ -169,6 +228,13 @@ impl Routes {
     /// How many sinks are fed.
     pub(super) fn len(&self) -> usize {
         self.feeds.len()
+    }
+}
+
+fn export_data(source: SourceId, shard: u8, on: bool, shards: &mut dyn Shards) {
+    if source.shard() != shard {
+        let export = DataCommand::Export { source, shard, on };
+        shards.send(source.shard(), ShardCommand::Data(export));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bifrons_loadtest::janus::{Client, Session};
 use std::net::{IpAddr, TcpListener, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -35,6 +35,17 @@ fn free_ports() -> (u16, u16) {
     let tcp = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
     let udp = UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.local_addr());
     (tcp.expect("a port").port(), udp.expect("a port").port())
+}
+
+fn spawn(folder: &Path, environment: &[(&str, &str)]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_bifrons"))
+        .arg("-F")
+        .arg(folder)
+        .envs(environment.iter().copied())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts")
 }
 
 impl Program {
@@ -84,17 +95,25 @@ impl Program {
             format!("general: {{ ws = true; ws_port = {ws} }} {off}"),
         );
         file("janus.transport.http", format!("{http} {off}"));
-        file("janus.plugin.videoroom", "general: { }".to_owned());
+        for plugin in ["videoroom", "textroom"] {
+            file(&format!("janus.plugin.{plugin}"), "general: { }".to_owned());
+        }
         files.iter().for_each(|(name, text)| file(name, text.clone()));
-        let child = Command::new(env!("CARGO_BIN_EXE_bifrons"))
-            .arg("-F")
-            .arg(&folder)
-            .envs(environment.iter().copied())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program starts");
+        let child = spawn(&folder, environment);
         Program { child, folder, ws }
+    }
+
+    /// Kills it, and starts it with what it has left on disk.
+    #[allow(dead_code, reason = "of two test programs one needs it")]
+    pub(crate) fn start_again(&mut self) {
+        self.child.kill().and_then(|()| self.child.wait()).expect("it ends");
+        self.child = spawn(&self.folder, &[]);
+    }
+
+    /// Its configuration.
+    #[allow(dead_code, reason = "of two test programs one needs it")]
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Where it serves WebSockets.

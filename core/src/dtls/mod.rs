@@ -32,7 +32,7 @@ pub const EXPORTER_LABEL: &str = "EXTRACTOR-dtls_srtp";
 pub const MAX_DATAGRAM: usize = 1500;
 
 /// Most bytes a record adds to application data (header 13, CBC with SHA-1: IV 16, MAC 20,
-/// padding 16), so data of `mtu - MAX_RECORD_OVERHEAD` always fits one datagram.
+/// padding 16), so data of `MAX_DATAGRAM - MAX_RECORD_OVERHEAD` always fits one.
 pub const MAX_RECORD_OVERHEAD: usize = 65;
 
 /// How long a handshake may take from `start` to connected (webrtc-behaviour clause 2).
@@ -143,7 +143,7 @@ pub enum SendError {
     /// Not connected (yet, or any more).
     #[error("not connected")]
     NotConnected,
-    /// Larger than `mtu - MAX_RECORD_OVERHEAD`, or empty.
+    /// Larger than `MAX_DATAGRAM - MAX_RECORD_OVERHEAD`, or empty.
     #[error("application data does not fit a datagram")]
     Length,
     /// The output queue is full; SCTP will repeat it.

@@ -1,6 +1,6 @@
 //! What control tells a shard when it sets a PeerConnection up, or renegotiates one.
 
-use super::{Mindex, PeerId};
+use super::{DataLine, Mindex, PeerId};
 use crate::codec::Codec;
 use crate::dtls::{Fingerprint, Role};
 use crate::ice::{Candidate, Credentials};
@@ -96,6 +96,8 @@ pub struct Line {
     pub receive: Option<Receive>,
     /// Present where we may send.
     pub send: Option<Send>,
+    /// Present on a data line, and there alone.
+    pub data: Option<DataLine>,
 }
 
 /// The transport half of a peer's setup. Fields that only the peer's SDP can tell are `None`

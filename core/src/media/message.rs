@@ -4,8 +4,8 @@
 //! bounded queue. Statistics are measures: latest wins.
 
 use super::{
-    DownReason, Fact, IngestId, PeerId, PeerSetup, PeerStatistics, PeerUpdate, Plan, PortId,
-    PortSocket, ShardCounters, SourceId,
+    DataCommand, DataEvent, DownReason, Fact, IngestId, PeerId, PeerSetup, PeerStatistics,
+    PeerUpdate, Plan, PortId, PortSocket, ShardCounters, SourceId,
 };
 use crate::ice::Candidate;
 use crate::srtp::{MasterKey, SrtpProfile};
@@ -92,6 +92,8 @@ pub enum ShardCommand {
         /// Wants, or no longer.
         on: bool,
     },
+    /// About data channels.
+    Data(DataCommand),
     /// Asks for a peer's statistics.
     Query {
         /// Repeated in the answer.
@@ -121,8 +123,8 @@ pub enum ShardEvent {
     Up {
         /// Which peer.
         peer: PeerId,
-        /// The SRTP profile that was agreed on.
-        profile: SrtpProfile,
+        /// The SRTP profile that was agreed on; `None` with data channels alone and no SRTP.
+        profile: Option<SrtpProfile>,
     },
     /// The peer ended by itself. Control answers with [`ShardCommand::Close`].
     Down {
@@ -150,6 +152,8 @@ pub enum ShardEvent {
         /// What.
         fact: Fact,
     },
+    /// About data channels.
+    Data(DataEvent),
     /// Answer to [`ShardCommand::Query`]; `None` when there is no such peer.
     Statistics {
         /// From the question.

@@ -5,6 +5,7 @@
 //! no shared state, so a value can cross a ring, be logged, replayed by the simulator, or one day
 //! move a peer to another shard. Plans are deltas; a shard applies them between two packets.
 
+mod data;
 mod fact;
 mod id;
 mod line;
@@ -13,6 +14,11 @@ mod plan;
 mod port;
 mod statistics;
 
+pub use data::{
+    COMMON_MAX_MESSAGE, DEFAULT_LABEL, DEFAULT_PEER_MAX_MESSAGE, DataCommand, DataEvent, DataKind,
+    DataLine, DataMessage, DataPlan, DataRefusal, HANDOFF_CREDIT, MAX_MESSAGE, RECEIVE_CREDIT,
+    SEND_CREDIT,
+};
 pub use fact::{DownReason, Fact, LayerKind};
 pub use id::{LineId, Mindex, PeerId, SinkId, SourceId};
 pub use line::{

@@ -1,7 +1,10 @@
 //! What a plugin may do to the world.
 
 use super::{HandleKey, HttpRequest, HttpResponse, OutgoingJsep, ReplyKey, Verdict};
-use crate::media::{ForwarderId, IngestId, PeerId, Plan, Port, PortError, PortId, PortRequest};
+use crate::media::{
+    DataMessage, DataPlan, DataRefusal, ForwarderId, IngestId, PeerId, Plan, Port, PortError,
+    PortId, PortRequest,
+};
 use serde_json::Value;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -115,6 +118,18 @@ pub trait Host {
     /// A name for a forwarder on that shard.
     fn new_forwarder(&mut self, shard: u8) -> ForwarderId {
         ForwarderId { shard, number: self.random() as u32 }
+    }
+
+    /// Hands a plan about data channels to the shards. About a peer that is gone: nothing happens.
+    fn plan_data(&mut self, plan: DataPlan) {
+        let _ = plan;
+    }
+
+    /// Sends a message on a data channel of the handle. It is queued, in order, and may be sent
+    /// before the channels are up; a channel with an unknown label is opened, reliable and ordered.
+    fn send_data(&mut self, handle: HandleKey, message: DataMessage) -> Result<(), DataRefusal> {
+        let _ = (handle, message);
+        Err(DataRefusal::NotReady)
     }
 
     /// The handle's PeerConnection, from its negotiation to its end.

@@ -20,7 +20,7 @@ pub use jsep::{Jsep, JsepKind, OutgoingJsep, SimulcastLine, SvcLine};
 pub use verdict::{ReplyKey, Request, Verdict};
 
 use crate::config::Tree;
-use crate::media::{Fact, IngestId, PeerId};
+use crate::media::{DataMessage, Fact, IngestId, PeerId};
 use serde_json::Value;
 
 /// One attached handle, for its whole life. Unique in the process and never used again (a
@@ -89,6 +89,18 @@ pub trait Plugin {
     /// Something was noticed about an ingest of the plugin's.
     fn ingest_fact(&mut self, host: &mut dyn Host, ingest: IngestId, fact: &Fact) {
         let _ = (host, ingest, fact);
+    }
+
+    /// A message came on one of the handle's data channels. Not called for a source whose
+    /// delivery was turned off ([`crate::media::DataPlan::Deliver`]).
+    fn incoming_data(&mut self, host: &mut dyn Host, handle: HandleKey, message: &DataMessage) {
+        let _ = (host, handle, message);
+    }
+
+    /// The handle's data channels can be written to: the first time, and whenever everything that
+    /// was sent has reached the peer.
+    fn data_ready(&mut self, host: &mut dyn Host, handle: HandleKey) {
+        let _ = (host, handle);
     }
 
     /// The handle is gone: the last call for it. Does its own hangup work where needed, since

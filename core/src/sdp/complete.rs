@@ -10,7 +10,7 @@ use super::line::Line;
 use super::model::{Kind, Media, Sdp};
 use super::rtx::usable_rtx;
 use super::simulcast::RidMirror;
-use super::view::{Rtx, direction_in};
+use super::view::{Rtx, direction_in, max_receive};
 use crate::rtp::{Extension, Ssrc};
 
 /// Everything the core knows and the plugin does not.
@@ -206,6 +206,8 @@ impl Section<'_> {
                 ("sctp-port", "5000")
             };
             media.push_attr(name, value);
+            let offered = self.ctx.offer.and_then(|offer| offer.media.get(self.mindex));
+            media.push_attr("max-message-size", &max_receive(offered).to_string());
         }
         for candidate in self.ctx.candidates {
             media.push(Line::new('a', candidate));

@@ -8,7 +8,7 @@ use super::payload::PayloadTable;
 use super::remote::Remote;
 use super::rtx::usable_rtx;
 use super::simulcast::{RidOrder, rids_by_layer};
-use super::view::Rtx;
+use super::view::{Rtx, max_receive};
 use crate::codec::Codec;
 use crate::media::{self, LayerSsrc, MediaKind, Mindex, Payload};
 use crate::rtp::{Extension, ExtensionIds, PayloadType, Ssrc};
@@ -78,6 +78,10 @@ pub struct NegotiatedData {
     pub sctp_port: u16,
     /// Whether the line has the draft's form (`DTLS/SCTP`).
     pub legacy: bool,
+    /// The longest message the peer takes, in bytes.
+    pub max_send: u32,
+    /// The longest message we have said we take.
+    pub max_receive: u32,
 }
 
 /// What one m-line comes to.
@@ -154,8 +158,14 @@ impl NegotiatedLine {
             kind,
             ssrc,
             rtx_ssrc: (!self.rtx.is_empty()).then_some(rtx_ssrc),
-            receive: self.receive.then(receive),
-            send: self.send.then(send),
+            // The direction of a data line means nothing (RFC 8841 §9.1 has none).
+            receive: self.receive.then(receive).filter(|_| kind != MediaKind::Data),
+            send: self.send.then(send).filter(|_| kind != MediaKind::Data),
+            data: self.data.map(|data| media::DataLine {
+                remote_port: data.sctp_port,
+                max_send: data.max_send,
+                max_receive: data.max_receive,
+            }),
         })
     }
 
@@ -272,18 +282,23 @@ impl Both<'_> {
 
     fn fill(&self, line: &mut NegotiatedLine) {
         let theirs = self.remote.direction_of(self.media);
+        let is_offer = self.options.remote_is == SdpType::Offer;
         let direction = self.local.direction_of(self.ours).limited_by(theirs);
         line.accepted = true;
         line.send = direction.sends();
         line.receive = direction.receives();
         if !line.kind.is_rtp() {
             let (sctp_port, legacy) = (self.media.sctp_port(), self.media.is_legacy_data());
-            line.data = Some(NegotiatedData { sctp_port, legacy });
+            line.data = Some(NegotiatedData {
+                sctp_port,
+                legacy,
+                max_send: self.media.max_message_size(),
+                max_receive: max_receive(is_offer.then_some(self.media)),
+            });
             return;
         }
         line.codecs = self.codecs();
         let types: Vec<_> = line.codecs.iter().map(|c| c.pt).collect();
-        let is_offer = self.options.remote_is == SdpType::Offer;
         line.rtx = usable_rtx(self.media, is_offer, &types);
         line.extensions = self.extensions();
         let named = |feedback| types.iter().any(|pt| self.media.has_feedback(*pt, feedback));

@@ -13,6 +13,7 @@ use super::model::{Kind, Media, Sdp};
 use super::payload::{PayloadTable, listed};
 use crate::codec::Codec;
 use crate::dtls::{Fingerprint, FingerprintHash};
+use crate::media::{COMMON_MAX_MESSAGE, DEFAULT_PEER_MAX_MESSAGE, MAX_MESSAGE};
 use crate::rtp::{PayloadType, Ssrc};
 
 /// Most SSRCs read from one m-line.
@@ -208,6 +209,26 @@ impl Media {
     pub fn sctp_port(&self) -> u16 {
         let draft = || self.head().formats.first().map(String::as_str);
         self.value("sctp-port").or_else(draft).and_then(|p| p.parse().ok()).unwrap_or(5000)
+    }
+
+    /// The longest data message that whoever wrote the line takes, at most [`MAX_MESSAGE`]: 0 in
+    /// the SDP means any, and nothing means 65536 (RFC 8841 §6.1).
+    #[must_use]
+    pub fn max_message_size(&self) -> u32 {
+        match self.value("max-message-size").map(str::parse::<u64>) {
+            Some(Ok(0)) => MAX_MESSAGE,
+            Some(Ok(size)) => u32::try_from(size).unwrap_or(MAX_MESSAGE).min(MAX_MESSAGE),
+            Some(Err(_)) | None => DEFAULT_PEER_MAX_MESSAGE,
+        }
+    }
+}
+
+/// The longest data message we say we take, answering that line or offering: as much as we can
+/// where the peer takes as much itself or is not known yet, else what Chromium takes.
+pub(super) fn max_receive(offered: Option<&Media>) -> u32 {
+    match offered {
+        Some(offered) if offered.max_message_size() < MAX_MESSAGE => COMMON_MAX_MESSAGE,
+        _ => MAX_MESSAGE,
     }
 }
 

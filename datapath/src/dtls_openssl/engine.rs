@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bifrons_core::dtls::{
-    Connected, DtlsEngine, DtlsEvent, Failure, Fingerprint, FingerprintHash, MAX_RECORD_OVERHEAD,
-    Role, SendError, State,
+    Connected, DtlsEngine, DtlsEvent, Failure, Fingerprint, FingerprintHash, MAX_DATAGRAM,
+    MAX_RECORD_OVERHEAD, Role, SendError, State,
 };
 use openssl::error::ErrorStack;
 use openssl::ssl::Ssl;
 
 use super::context::Limits;
-use super::established::{Established, Received};
+use super::established::{Established, Received, RecordLayer};
 use super::library::{Library, Step};
 
 /// Messages of application data that may wait for `recv`.
@@ -90,6 +90,20 @@ impl OpenSslEngine {
     /// The cipher suite in OpenSSL's spelling, once negotiated.
     pub fn cipher(&self) -> Option<&'static str> {
         self.cipher
+    }
+
+    /// Whether [`OpenSslEngine::into_records`] has something to give: connected, by a suite that
+    /// is not OpenSSL's alone, and nothing waits in it.
+    pub fn has_records(&self) -> bool {
+        self.state == State::Connected && matches!(self.carrier, Carrier::Established(_))
+    }
+
+    /// What is left of the connection when somebody else is to carry its datagrams.
+    pub fn into_records(self) -> Option<RecordLayer> {
+        match self.carrier {
+            Carrier::Established(own) if self.state == State::Connected => Some(own.into_layer()),
+            _ => None,
+        }
     }
 
     /// Lets OpenSSL go on with the handshake as far as its input reaches.
@@ -261,7 +275,7 @@ impl DtlsEngine for OpenSslEngine {
         if self.state != State::Connected {
             return Err(SendError::NotConnected);
         }
-        let most = usize::from(self.limits.mtu).saturating_sub(MAX_RECORD_OVERHEAD);
+        let most = MAX_DATAGRAM - MAX_RECORD_OVERHEAD;
         if data.is_empty() || data.len() > most {
             return Err(SendError::Length);
         }

@@ -25,6 +25,7 @@ mod wire;
 pub use certificate::{Certificate, CertificateError, KeyKind};
 pub use context::{DEFAULT_CIPHERS, DtlsContext, DtlsSettings};
 pub use engine::OpenSslEngine;
+pub use established::{Opened, RecordLayer};
 
 #[cfg(test)]
 mod foreign_tests;

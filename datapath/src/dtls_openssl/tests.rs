@@ -312,13 +312,13 @@ fn data_flows_both_ways_within_its_limits_and_ends_with_close() {
 fn talk_and_part(pair: &mut Pair) {
     let mut buf = [0; MAX_DATAGRAM];
     for end in 0..2 {
-        for len in [1, 700, 1135] {
+        for len in [1, 700, 1435] {
             pair.ends[end].send(pair.now, &vec![len as u8; len]).unwrap();
             pair.exchange(&mut never);
             assert_eq!(pair.ends[1 - end].recv(&mut buf), Some(len));
             assert!(buf[..len].iter().all(|b| *b == len as u8));
         }
-        assert_eq!(pair.ends[end].send(pair.now, &[0; 1136]), Err(SendError::Length));
+        assert_eq!(pair.ends[end].send(pair.now, &[0; 1436]), Err(SendError::Length));
         assert_eq!(pair.ends[end].send(pair.now, &[]), Err(SendError::Length));
     }
     pair.ends[0].close(pair.now);

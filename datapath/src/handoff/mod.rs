@@ -4,8 +4,9 @@
 //! A packet crosses once per shard that has sinks for its source, as a value: the opened bytes and
 //! what is known about them. Packets may be dropped when the other shard is behind, and feedback
 //! too, since it repeats itself or is merged at its end; the shard that could not get rid of them
-//! counts both.
+//! counts both. Messages of data channels have a ring of their own, in which nothing is dropped.
 
+use crate::data::DataPost;
 use crate::queue::{Doorbell, Rx, Tx, link};
 use crate::retransmit::{Meta, SLOT_BYTES};
 use bifrons_core::media::SourceId;
@@ -14,6 +15,8 @@ use bifrons_core::media::SourceId;
 pub const PACKETS: usize = 512;
 /// Feedback messages that a ring between two shards holds, 0.15 MiB.
 pub const FEEDBACK: usize = 1024;
+/// Messages of data channels that a ring between two shards holds; more wait with their sender.
+pub const DATA: usize = 1024;
 
 /// One opened packet on its way to another shard.
 #[derive(Debug)]
@@ -70,6 +73,10 @@ pub struct Neighbour {
     pub feedback_out: Tx<Feedback>,
     /// Feedback from it.
     pub feedback_in: Rx<Feedback>,
+    /// Data messages to it.
+    pub data_out: Tx<DataPost>,
+    /// Data messages from it.
+    pub data_in: Rx<DataPost>,
 }
 
 /// The rings between every two shards; `[a][b]` are a's ends of the rings it shares with b.
@@ -85,6 +92,8 @@ pub fn link_shards(bells: &[Doorbell]) -> Vec<Vec<Option<Neighbour>>> {
             let (empties_ba, empties_a) = link(PACKETS, &bells[a]);
             let (feedback_ab, feedback_b) = link(FEEDBACK, &bells[b]);
             let (feedback_ba, feedback_a) = link(FEEDBACK, &bells[a]);
+            let (data_ab, data_b) = link(DATA, &bells[b]);
+            let (data_ba, data_a) = link(DATA, &bells[a]);
             all[a][b] = Some(Neighbour {
                 packets_out: packets_ab,
                 packets_in: packets_a,
@@ -92,6 +101,8 @@ pub fn link_shards(bells: &[Doorbell]) -> Vec<Vec<Option<Neighbour>>> {
                 empties_out: empties_ab,
                 feedback_out: feedback_ab,
                 feedback_in: feedback_a,
+                data_out: data_ab,
+                data_in: data_a,
             });
             all[b][a] = Some(Neighbour {
                 packets_out: packets_ba,
@@ -100,6 +111,8 @@ pub fn link_shards(bells: &[Doorbell]) -> Vec<Vec<Option<Neighbour>>> {
                 empties_out: empties_ba,
                 feedback_out: feedback_ba,
                 feedback_in: feedback_b,
+                data_out: data_ba,
+                data_in: data_b,
             });
         }
     }

@@ -136,6 +136,7 @@ impl Lane {
                 });
                 out.reclaim(data);
             }
+            ToLane::Yield { peer } => self.give_records(peer, out),
             ToLane::Close { peer } => {
                 if self.peers.contains_key(&peer) {
                     self.touch(peer, out, |entry, _| entry.engine.close(now));
@@ -201,6 +202,24 @@ impl Lane {
             }
             entry.engine.start(now);
         });
+    }
+
+    /// What the engine still has to send and say has been collected after the message before.
+    fn give_records(&mut self, peer: PeerId, out: &mut Outbox) {
+        let Some(entry) = self.peers.get_mut(&peer) else {
+            self.counters.unknown_peer += 1;
+            return;
+        };
+        let mut layer = None;
+        if entry.engine.has_records()
+            && let Some(entry) = self.peers.remove(&peer)
+        {
+            if let Some(at) = entry.deadline {
+                self.deadlines.remove(&(at, peer));
+            }
+            layer = entry.engine.into_records().map(Box::new);
+        }
+        out.push(FromLane::Records { peer, layer });
     }
 
     fn record(&mut self, now: Instant, peer: PeerId, datagram: &Datagram, out: &mut Outbox) {

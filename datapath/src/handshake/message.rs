@@ -3,6 +3,8 @@
 use bifrons_core::dtls::{Connected, Failure, Fingerprint, MAX_DATAGRAM, Role};
 use bifrons_core::media::{DownReason, PeerId};
 
+use crate::dtls_openssl::RecordLayer;
+
 /// A datagram of at most [`MAX_DATAGRAM`] bytes, inline.
 ///
 /// It travels boxed, and the box goes round: who receives one may fill it and send it back, so a
@@ -84,8 +86,14 @@ pub enum ToLane {
     Send {
         /// Which peer.
         peer: PeerId,
-        /// The data; at most `mtu - MAX_RECORD_OVERHEAD` bytes.
+        /// The data; at most `MAX_DATAGRAM - MAX_RECORD_OVERHEAD` bytes.
         data: Box<Datagram>,
+    },
+    /// The peer has data channels: its records, once connected, are to move to the shard. Answered
+    /// by `Records`; datagrams sent behind this are not looked at any more if they do move.
+    Yield {
+        /// Which peer.
+        peer: PeerId,
     },
     /// Send `close_notify` if connected and forget the peer. No `Down` follows; records to send
     /// may, and then `Closed`.
@@ -133,6 +141,15 @@ pub enum FromLane {
         peer: PeerId,
         /// The data.
         data: Box<Datagram>,
+    },
+    /// Answer to [`ToLane::Yield`]: the records move to the shard, and the lane has forgotten the
+    /// peer. `None`: they stay, for the suite is known to OpenSSL alone, and data go through the
+    /// lane.
+    Records {
+        /// Which peer.
+        peer: PeerId,
+        /// Its record layer.
+        layer: Option<Box<RecordLayer>>,
     },
     /// The peer is down and forgotten. The last message about it.
     Down {

@@ -8,7 +8,7 @@ use bifrons_core::media::{DownReason, PeerId};
 
 use super::*;
 use crate::dtls_openssl::tests::context;
-use crate::dtls_openssl::{DtlsContext, DtlsSettings, KeyKind};
+use crate::dtls_openssl::{DtlsContext, DtlsSettings, KeyKind, RecordLayer};
 
 fn peer(slot: u32) -> PeerId {
     PeerId { shard: 0, slot, generation: 1 }
@@ -21,6 +21,7 @@ struct Said {
     down: Option<DownCause>,
     closed: bool,
     data: Vec<Vec<u8>>,
+    layer: Option<Box<RecordLayer>>,
 }
 
 struct Ends {
@@ -86,6 +87,9 @@ impl Ends {
             FromLane::Closed { peer } => {
                 self.said[end].entry(peer).or_default().closed = true;
             }
+            FromLane::Records { peer, layer } => {
+                self.said[end].entry(peer).or_default().layer = layer;
+            }
             FromLane::Restarted { .. } => panic!("nobody died"),
         }
     }
@@ -113,6 +117,31 @@ fn many_peers_shake_hands_side_by_side() {
     }
     assert_eq!(ends.lanes[0].counters().connected, 20);
     assert_eq!(ends.lanes[0].next_deadline(), None);
+}
+
+#[test]
+fn records_move_out_of_the_lane_and_go_on_where_they_were() {
+    let mut ends = Ends::new(LaneLimits::default());
+    ends.start_both(peer(3));
+    ends.exchange();
+    let data = Datagram::copied(b"by the lane").unwrap();
+    ends.tell(0, ToLane::Send { peer: peer(3), data });
+    ends.tell(0, ToLane::Yield { peer: peer(3) });
+    ends.exchange();
+    let mut layer = ends.said[0].get_mut(&peer(3)).unwrap().layer.take().unwrap();
+    assert_eq!(ends.lanes[0].counters().peers, 0);
+    let mut record = [0; 200];
+    let len = layer.seal(b"by ourselves", &mut record).unwrap();
+    let datagram = Datagram::copied(&record[..len]).unwrap();
+    ends.tell(1, ToLane::Record { peer: peer(3), datagram });
+    ends.exchange();
+    let heard = &ends.said[1][&peer(3)].data;
+    assert_eq!(*heard, [b"by the lane".to_vec(), b"by ourselves".to_vec()]);
+    let len = layer.farewell(&mut record).unwrap();
+    let datagram = Datagram::copied(&record[..len]).unwrap();
+    ends.tell(1, ToLane::Record { peer: peer(3), datagram });
+    ends.exchange();
+    assert_eq!(ends.down(1, peer(3)), Some(DownCause::Closed));
 }
 
 #[test]

@@ -21,6 +21,7 @@ fn sink(selection: Selection) -> Sink {
         rtx_ssrc: None,
         receive: None,
         send: Some(send),
+        data: None,
     };
     let mut sink = Sink::new(&line).expect("we send on it");
     sink.route.layers.selection = selection;

@@ -17,6 +17,7 @@ pub use seen::Seen;
 pub use streams::{MAX_STREAMS, StreamRole, Streams};
 pub use table::PeerTable;
 
+use crate::data::PeerData;
 use crate::departure::Departing;
 use crate::report::Reports;
 use crate::tap::Tapping;
@@ -51,6 +52,10 @@ pub struct Peer {
     pub way: WayStatistics,
     /// Whether the handshake lane was told to begin.
     pub handshake: bool,
+    /// Whether the handshake is done.
+    pub secured: bool,
+    /// Data channels, where negotiated.
+    pub data: Option<Box<PeerData>>,
     /// SRTP both ways, once agreed.
     pub keys: Option<Keys>,
     /// Its m-lines, ascending by index.

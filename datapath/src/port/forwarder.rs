@@ -153,5 +153,6 @@ fn line(setup: &ForwarderSetup) -> Line {
         rtx_ssrc: None,
         receive: None,
         send: Some(Send { payloads: vec![payload], nack: false, extensions }),
+        data: None,
     }
 }

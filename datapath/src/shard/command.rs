@@ -35,6 +35,7 @@ impl Shard {
             ShardCommand::Plan(plan) => self.plan(plan),
             ShardCommand::OpenPort { port, socket, open } => self.open_port(port, socket, open),
             ShardCommand::ClosePort { port } => self.close_port(port),
+            ShardCommand::Data(command) => self.data_command(command),
             ShardCommand::Export { source, shard, on } => self.export(source, shard, on),
             ShardCommand::Query { ticket, peer } => {
                 let statistics = self.statistics(peer).map(Box::new);
@@ -90,6 +91,8 @@ impl Shard {
             fingerprint: transport.fingerprint,
             way: WayStatistics::default(),
             handshake: false,
+            secured: false,
+            data: None,
             keys: None,
             lines: Vec::new(),
             streams: Streams::default(),
@@ -172,6 +175,7 @@ impl Shard {
         for line in lines.iter().filter(|line| line.kind != MediaKind::Data) {
             self.set_line(id, line);
         }
+        self.set_data_line(id, lines);
     }
 
     fn set_line(&mut self, id: PeerId, line: &Line) {
@@ -223,6 +227,7 @@ impl Shard {
             self.leave_source(id.slot, mindex);
             self.drop_source(SourceId::Line(id.line(mindex)));
         }
+        self.close_data(id);
         let Some(peer) = self.peers.get_mut(id) else { return };
         peer.keys = None;
         peer.closing = true;

@@ -1,6 +1,7 @@
 //! From candidates to keys: the ICE agent's and the handshake lane's part in a peer's life.
 
 use super::Shard;
+use crate::data::{INBOX, Pipe};
 use crate::handshake::{Datagram, FromLane, ToLane};
 use crate::peer::{Keys, Path};
 use bifrons_core::dtls::{KeyingMaterial, Role};
@@ -131,13 +132,25 @@ impl Shard {
             return;
         }
         peer.way.dtls_received.count(bytes.len());
+        let id = peer.id;
         let mut datagram = self.datagrams.pop().unwrap_or_else(Datagram::boxed);
-        if datagram.fill(bytes) && self.to_lane.len() < LANE_BACKLOG {
-            self.to_lane.push_back(ToLane::Record { peer: peer.id, datagram });
-        } else {
-            // DTLS repeats what was lost.
+        let whole = datagram.fill(bytes);
+        let let_go = match peer.data.as_mut().map(|data| &mut data.pipe) {
+            Some(Pipe::Here(_)) if whole && self.data.inbox.len() < INBOX => {
+                self.data.inbox.push_back((id, datagram));
+                return;
+            }
+            Some(pipe @ Pipe::Moving(_)) if whole => pipe.keep(datagram).err(),
+            None | Some(Pipe::Lane) if whole && self.to_lane.len() < LANE_BACKLOG => {
+                self.to_lane.push_back(ToLane::Record { peer: id, datagram });
+                return;
+            }
+            _ => Some(datagram),
+        };
+        if let Some(datagram) = let_go {
+            // DTLS and SCTP repeat what was lost.
             self.counters.shed += 1;
-            self.datagrams.push(datagram);
+            self.reuse(datagram);
         }
     }
 
@@ -159,25 +172,33 @@ impl Shard {
                 }
                 self.handshake_done(peer, connected.srtp, role);
             }
-            // No data line is negotiated yet, so nobody waits for SCTP packets.
-            FromLane::Data { data, .. } => self.reuse(data),
+            FromLane::Data { peer, data } => {
+                self.data_from_lane(peer, &data);
+                self.reuse(data);
+            }
+            FromLane::Records { peer, layer } => self.take_records(peer, layer),
             FromLane::Down { peer, cause } => self.bring_down(peer, cause.reason()),
             FromLane::Closed { peer } => self.forget(peer),
             FromLane::Restarted { .. } => self.forget_closing(),
         }
     }
 
-    fn reuse(&mut self, datagram: Box<Datagram>) {
+    pub(super) fn reuse(&mut self, datagram: Box<Datagram>) {
         if self.datagrams.len() < SPARE_DATAGRAMS {
             self.datagrams.push(datagram);
         }
     }
 
-    /// The lane lost its memory: no `Closed` will come for peers it was asked to close.
+    /// The lane lost its memory: no `Closed` will come for peers it was asked to close, and no
+    /// records for those that wait for them.
     fn forget_closing(&mut self) {
         for id in self.peers.ids() {
-            if self.peers.get(id).is_some_and(|peer| peer.closing) {
+            let Some(peer) = self.peers.get(id) else { continue };
+            let moving = matches!(peer.data.as_ref().map(|data| &data.pipe), Some(Pipe::Moving(_)));
+            if peer.closing {
                 self.forget(id);
+            } else if moving {
+                self.bring_down(id, DownReason::DtlsError);
             }
         }
     }
@@ -185,16 +206,20 @@ impl Shard {
     fn handshake_done(&mut self, id: PeerId, material: Option<KeyingMaterial>, role: Role) {
         let kernel = self.departure.kernel();
         let Some(peer) = self.peers.get_mut(id).filter(|peer| !peer.closing) else { return };
+        peer.secured = true;
         let keys = material.and_then(|material| Keys::for_kernel(&material, role, kernel).ok());
-        let Some(keys) = keys else {
+        // Without media there is no need for SRTP (RFC 8831 §6.1).
+        let data_alone = peer.data.is_some() && peer.lines.is_empty();
+        if keys.is_none() && !data_alone {
             self.bring_down(id, DownReason::DtlsError);
             return;
-        };
-        let profile = keys.profile();
-        peer.keys = Some(keys);
+        }
+        let profile = keys.as_ref().map(Keys::profile);
+        peer.keys = keys;
         self.tell(ShardEvent::Up { peer: id, profile });
         self.begin_reports(id.slot);
         self.want_keyframes_for(id);
+        self.begin_data(id.slot);
     }
 
     /// Tells control, once, that a peer has ended; control answers with `Close`.

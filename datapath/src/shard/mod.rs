@@ -7,6 +7,8 @@
 mod clock;
 mod command;
 mod connect;
+mod data;
+mod data_turn;
 mod forwarder;
 mod neighbour;
 mod outbox;
@@ -24,6 +26,7 @@ pub use clock::{Clock, Now};
 pub use outbox::Outbox;
 pub use timers::Timers;
 
+use crate::data::DataDesk;
 use crate::departure::Departure;
 use crate::forward::Sources;
 use crate::handoff::{Feedback, Parcel};
@@ -90,6 +93,8 @@ pub struct Shard {
     /// Slots of peers with something to send in this turn.
     departing: Vec<u32>,
     departure: Departure,
+    /// Data channels of its peers.
+    pub(crate) data: DataDesk,
     /// Events for control that did not fit the ring yet.
     pub(crate) events: VecDeque<ShardEvent>,
     /// How many of them were counted as waiting.
@@ -136,6 +141,7 @@ impl Shard {
             tap: Tap::default(),
             departing: Vec::with_capacity(256),
             departure: Departure::new(Kernel::detect()),
+            data: DataDesk::default(),
             events: VecDeque::new(),
             events_left: 0,
             to_lane: VecDeque::new(),

@@ -19,11 +19,13 @@ impl Shard {
         while let Some(slot) = self.timers.due(self.now.us) {
             self.ice_timeout(slot);
             self.report_timeout(slot);
+            self.data_timeout(slot);
         }
         self.watch_ingests();
     }
 
-    /// Sends everything that waits: protocol answers first, then each peer's packets.
+    /// Sends everything that waits: protocol answers first, then each peer's packets, then data
+    /// channels.
     ///
     /// # Errors
     /// Only those that make the engine useless.
@@ -42,6 +44,10 @@ impl Shard {
         departing.clear();
         self.departing = departing;
         engine.flush()?;
+        if self.data_turn() {
+            self.send_outbox(engine)?;
+            engine.flush()?;
+        }
         let counted = engine.counters();
         self.counters.sent = counted.datagrams_out;
         self.unsent = counted.shed + counted.refused;
@@ -67,12 +73,15 @@ impl Shard {
 
     /// How long the thread may sleep; `None` when nothing is due.
     pub fn sleep(&self, now: Instant) -> Option<Duration> {
+        if self.data.has_work() {
+            return Some(Duration::ZERO);
+        }
         let next_us = [self.timers.next_us(), self.ingests_due_us()].into_iter().flatten().min()?;
         Some(Duration::from_micros(next_us.saturating_sub(self.clock.at(now).us)))
     }
 
     /// Whether something waits for a ring that was full.
     pub fn has_backlog(&self) -> bool {
-        !self.events.is_empty() || !self.to_lane.is_empty()
+        !self.events.is_empty() || !self.to_lane.is_empty() || !self.data.posts.is_empty()
     }
 }

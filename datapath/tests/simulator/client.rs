@@ -8,6 +8,7 @@ use bifrons_core::ice::{Candidate, Credentials, Transport};
 use bifrons_core::media::MediaKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use str0m::channel::{ChannelConfig, ChannelId};
 use str0m::config::Fingerprint as TheirFingerprint;
 use str0m::ice::IceCreds;
 use str0m::media::MediaKind as TheirKind;
@@ -90,6 +91,12 @@ pub(crate) struct Client {
     pub(crate) dtls_active: bool,
     /// Whether its DTLS records get lost.
     pub(crate) mute_dtls: bool,
+    /// The label of the data channel it opens, if it has a data line.
+    pub(crate) data_label: Option<&'static str>,
+    /// Its open data channels.
+    pub(crate) channels: Vec<(ChannelId, String)>,
+    /// Messages that came: by label, binary or not.
+    pub(crate) heard: Vec<(u64, String, bool, Vec<u8>)>,
 }
 
 impl Client {
@@ -121,6 +128,9 @@ impl Client {
             died_us: None,
             dtls_active: true,
             mute_dtls: false,
+            data_label: None,
+            channels: Vec::new(),
+            heard: Vec::new(),
         };
         for (mindex, &spec) in specs.iter().enumerate() {
             client.add_line(mindex as u16, spec, now_us);
@@ -178,6 +188,11 @@ impl Client {
         api.set_remote_ice_credentials(creds(ours));
         api.set_remote_fingerprint(TheirFingerprint { hash_func: "sha-256".into(), bytes });
         api.start_dtls(self.dtls_active).expect("DTLS begins");
+        if let Some(label) = self.data_label {
+            api.start_sctp(self.dtls_active);
+            let config = ChannelConfig { label: label.to_owned(), ..ChannelConfig::default() };
+            api.create_data_channel(config);
+        }
     }
 
     /// It answered our offer.
@@ -296,6 +311,12 @@ impl Client {
                     keyframe,
                 });
             }
+            Event::ChannelOpen(id, label) => self.channels.push((id, label)),
+            Event::ChannelData(data) => {
+                let label = self.channels.iter().find(|(id, _)| *id == data.id);
+                let label = label.map(|(_, label)| label.clone()).unwrap_or_default();
+                self.heard.push((now_us, label, data.binary, data.data));
+            }
             Event::RawPacket(packet) => match *packet {
                 RawPacket::RtcpRx(rtcp) => self.rtcp.push((now_us, rtcp)),
                 RawPacket::RtpRx(header, _) => self.headers.push((now_us, header)),
@@ -303,6 +324,13 @@ impl Client {
             },
             _ => {}
         }
+    }
+
+    /// Sends a message on its own data channel; whether there was room for it.
+    pub(crate) fn say(&mut self, binary: bool, bytes: &[u8]) -> bool {
+        let own = self.channels.iter().find(|(_, label)| Some(label.as_str()) == self.data_label);
+        let channel = own.map(|(id, _)| *id).and_then(|id| self.rtc.channel(id));
+        channel.is_some_and(|mut channel| channel.write(binary, bytes).unwrap_or(false))
     }
 
     /// What arrived on a line.

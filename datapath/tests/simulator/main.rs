@@ -5,6 +5,7 @@
 //! reorders and repeats as a seed says. Every scenario is watched for packets sealed twice.
 
 mod client;
+mod data;
 mod engine;
 mod flow;
 mod forwarding;

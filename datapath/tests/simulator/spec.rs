@@ -134,5 +134,6 @@ pub(crate) fn line(client: usize, mindex: u16, spec: Spec) -> Line {
             nack: spec.nack,
             extensions: extensions(spec),
         }),
+        data: None,
     }
 }

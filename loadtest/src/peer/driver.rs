@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, sleep_until, timeout};
 
-use super::{Engine, Line, Output, PeerConfig, PeerError, Shape, Stats};
+use super::{Engine, Line, Message, Output, PeerConfig, PeerError, Shape, Stats};
 
 /// Calls queued to a peer before the caller waits.
 const CALLS: usize = 32;
@@ -123,6 +123,33 @@ impl Peer {
     pub async fn accept_offer(&self, sdp: &str) -> Result<String, PeerError> {
         let sdp = sdp.to_owned();
         self.with(move |engine| engine.accept_offer(&sdp)).await?
+    }
+
+    /// See [`Engine::offer_channel`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn offer_channel(&self, label: &str) -> Result<String, PeerError> {
+        let label = label.to_owned();
+        self.with(move |engine| engine.offer_channel(&label)).await?
+    }
+
+    /// See [`Engine::say`].
+    ///
+    /// # Errors
+    /// [`PeerError::State`] if it was not taken.
+    pub async fn say(&self, label: &str, binary: bool, bytes: &[u8]) -> Result<(), PeerError> {
+        let (label, bytes) = (label.to_owned(), bytes.to_vec());
+        let taken = self.with(move |engine| engine.say(&label, binary, &bytes)).await?;
+        taken.then_some(()).ok_or(PeerError::State("no such channel, or no room on it"))
+    }
+
+    /// See [`Engine::take_messages`].
+    ///
+    /// # Errors
+    /// [`PeerError::Gone`].
+    pub async fn take_messages(&self) -> Result<Vec<Message>, PeerError> {
+        self.with(Engine::take_messages).await
     }
 
     /// See [`Engine::candidates`].

@@ -7,6 +7,7 @@ use std::time::Instant;
 use hdrhistogram::Histogram;
 use str0m::bwe::BweKind;
 use str0m::change::SdpPendingOffer;
+use str0m::channel::{ChannelConfig, ChannelId};
 use str0m::media::{KeyframeRequest, KeyframeRequestKind, MediaKind, Mid, Rid};
 use str0m::net::{Protocol, Receive, Transmit};
 use str0m::rtp::rtcp::Rtcp;
@@ -16,8 +17,19 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Rtc, RtcError};
 use super::source::{Source, Written};
 use super::{PeerConfig, PeerError, Received, Shape, Stamp};
 
-/// Data channel texts kept unread.
-const TEXTS: usize = 1024;
+/// Data channel messages kept unread.
+const MESSAGES: usize = 1024;
+
+/// A message received on a data channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The channel's label.
+    pub label: String,
+    /// Binary, or text.
+    pub binary: bool,
+    /// The content.
+    pub bytes: Vec<u8>,
+}
 
 /// What was sent on one m-line and layer.
 #[derive(Clone, Debug, Default)]
@@ -59,8 +71,8 @@ pub struct Stats {
     pub rtcp: VecDeque<Rtcp>,
     /// Labels of the open data channels.
     pub channels: Vec<String>,
-    /// Texts received on data channels, oldest first, at most 1024.
-    pub texts: VecDeque<String>,
+    /// Messages received on data channels, oldest first, at most 1024.
+    pub messages: VecDeque<Message>,
     /// Delay from writing a packet to receiving it here, in microseconds, when the sender is a
     /// peer of this process.
     pub latency_us: Histogram<u64>,
@@ -78,7 +90,7 @@ impl Stats {
             remb: None,
             rtcp: VecDeque::new(),
             channels: Vec::new(),
-            texts: VecDeque::new(),
+            messages: VecDeque::new(),
             latency_us: crate::report::latency_histogram(),
         }
     }
@@ -114,6 +126,7 @@ pub enum Output {
 pub struct Engine {
     pub(super) rtc: Rtc,
     pub(super) pending: Option<SdpPendingOffer>,
+    channels: Vec<(ChannelId, String)>,
     config: PeerConfig,
     address: SocketAddr,
     epoch: Instant,
@@ -134,6 +147,7 @@ impl Engine {
         let mut engine = Self {
             rtc,
             pending: None,
+            channels: Vec::new(),
             config,
             address,
             epoch,
@@ -212,6 +226,26 @@ impl Engine {
     pub fn stop(&mut self, mid: &str) {
         let mid = Mid::from(mid);
         self.sources.retain(|s| s.0 != mid);
+    }
+
+    /// Opens one more data channel on a connection that has one.
+    pub fn open_channel(&mut self, label: &str) {
+        let config = ChannelConfig { label: label.to_owned(), ..ChannelConfig::default() };
+        self.rtc.direct_api().create_data_channel(config);
+    }
+
+    /// Sends a message on the open data channel with that label; whether it was taken.
+    pub fn say(&mut self, label: &str, binary: bool, bytes: &[u8]) -> bool {
+        let Some((id, _)) = self.channels.iter().find(|(_, have)| have == label) else {
+            return false;
+        };
+        let Some(mut channel) = self.rtc.channel(*id) else { return false };
+        channel.write(binary, bytes).unwrap_or(false)
+    }
+
+    /// Takes the messages that came so far.
+    pub fn take_messages(&mut self) -> Vec<Message> {
+        self.stats.messages.drain(..).collect()
     }
 
     /// Asks the far end for a keyframe on `mid` by PLI.
@@ -327,9 +361,21 @@ impl Engine {
                     self.stats.rtcp.push_back(rtcp);
                 }
             }
-            Event::ChannelOpen(_, label) => self.stats.channels.push(label),
-            Event::ChannelData(data) if self.stats.texts.len() < TEXTS => {
-                self.stats.texts.push_back(String::from_utf8_lossy(&data.data).into_owned());
+            Event::ChannelOpen(id, label) => {
+                self.stats.channels.push(label.clone());
+                self.channels.push((id, label));
+            }
+            Event::ChannelData(data) if self.stats.messages.len() < MESSAGES => {
+                let label = self.channels.iter().find(|(id, _)| *id == data.id);
+                let label = label.map(|(_, label)| label.clone()).unwrap_or_default();
+                let (binary, bytes) = (data.binary, data.data);
+                self.stats.messages.push_back(Message { label, binary, bytes });
+            }
+            Event::ChannelClose(id) => {
+                if let Some(at) = self.channels.iter().position(|(have, _)| *have == id) {
+                    let (_, label) = self.channels.remove(at);
+                    self.stats.channels.retain(|have| *have != label);
+                }
             }
             Event::Closed => self.stats.closed = true,
             _ => {}

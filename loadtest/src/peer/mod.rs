@@ -15,7 +15,7 @@ mod stamp;
 
 pub use config::{Line, PeerConfig, PeerError, Shape};
 pub use driver::Peer;
-pub use engine::{Engine, Output, Sent, Stats};
+pub use engine::{Engine, Message, Output, Sent, Stats};
 pub use received::Received;
 pub use stamp::Stamp;
 pub use str0m;

@@ -34,7 +34,7 @@ pub(crate) struct EchoLine {
     pub(crate) red: bool,
 }
 
-/// Answers an offer: the first audio and the first video line, each with one codec.
+/// Answers an offer: the first audio and the first video line, each with one codec, and data.
 pub(crate) fn answer(offer: &Sdp, request: &EchoRequest) -> (Sdp, Vec<EchoLine>) {
     let mut answer = Answer::for_offer(offer).named("EchoTest");
     let (mut audio, mut video) = (false, false);
@@ -42,7 +42,12 @@ pub(crate) fn answer(offer: &Sdp, request: &EchoRequest) -> (Sdp, Vec<EchoLine>)
         let taken = match media.kind() {
             Kind::Audio => &mut audio,
             Kind::Video => &mut video,
-            Kind::Application | Kind::Other => {
+            // Of several data lines the answer takes the first.
+            Kind::Application => {
+                answer.lines[mindex].verdict = Verdict::Accept;
+                continue;
+            }
+            Kind::Other => {
                 answer.lines[mindex].verdict = Verdict::Reject;
                 continue;
             }

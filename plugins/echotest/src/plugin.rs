@@ -4,7 +4,9 @@ use crate::answer::answer;
 use crate::api::{Code, EchoRequest, Refusal};
 use crate::call::Call;
 use bifrons_core::config::Tree;
-use bifrons_core::media::{Fact, LayerKind, MediaKind, PeerId, Plan, Selection, SourceId};
+use bifrons_core::media::{
+    DataKind, DataMessage, Fact, LayerKind, MediaKind, PeerId, Plan, Selection, SourceId,
+};
 use bifrons_core::plugin::{
     About, HandleKey, Host, HostExt, Jsep, JsepKind, OutgoingJsep, Plugin, Request, Verdict,
 };
@@ -14,16 +16,21 @@ use std::collections::HashMap;
 /// What clients attach to.
 const PACKAGE: &str = "janus.plugin.echotest";
 
+/// What comes before a text that is sent back (plugin-echotest §5).
+const PREFIX: &[u8] = b"Janus EchoTest here! You wrote: ";
+
 /// See the crate.
 #[derive(Debug)]
 pub struct EchoTest {
     calls: HashMap<HandleKey, Call>,
     events: bool,
+    /// Messages that could not be sent back.
+    unsent: u64,
 }
 
 impl Default for EchoTest {
     fn default() -> Self {
-        EchoTest { calls: HashMap::new(), events: true }
+        EchoTest { calls: HashMap::new(), events: true, unsent: 0 }
     }
 }
 
@@ -131,7 +138,7 @@ impl Plugin for EchoTest {
         About {
             package: PACKAGE,
             name: "Bifrons EchoTest",
-            description: "Sends a peer its own media back",
+            description: "Sends a peer its own media and messages back",
             author: "The Bifrons authors",
             version: 7,
             version_string: "0.0.7",
@@ -210,6 +217,18 @@ impl Plugin for EchoTest {
             }
             _ => {}
         }
+    }
+
+    fn incoming_data(&mut self, host: &mut dyn Host, handle: HandleKey, message: &DataMessage) {
+        if !self.calls.contains_key(&handle) {
+            return;
+        }
+        let mut echo = message.clone();
+        if message.kind == DataKind::Text {
+            echo.bytes = [PREFIX, &message.bytes].concat().into_boxed_slice();
+        }
+        // With so much under way that this finds no room, the peer does not read what it is sent.
+        self.unsent += u64::from(host.send_data(handle, echo).is_err());
     }
 
     fn destroy_session(&mut self, _host: &mut dyn Host, handle: HandleKey) {

@@ -5,7 +5,7 @@ use bifrons_core::media::{DownReason, Fact};
 use bifrons_core::srtp::SrtpProfile;
 
 fn up(peer: PeerId) -> ShardEvent {
-    ShardEvent::Up { peer, profile: SrtpProfile::PREFERENCE[0] }
+    ShardEvent::Up { peer, profile: Some(SrtpProfile::PREFERENCE[0]) }
 }
 
 fn is_close(sent: &[(u8, ShardCommand)], of: PeerId) -> bool {

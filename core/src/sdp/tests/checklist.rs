@@ -128,7 +128,7 @@ fn webrtc_13_second_data_line_is_rejected() {
 fn webrtc_14_data_lines_are_answered_in_the_offered_form() {
     let modern = &echoed(CHROMIUM).media[2];
     assert_eq!(modern.value("sctp-port"), Some("5000"));
-    assert!(!modern.has("sctpmap") && !modern.has("max-message-size"));
+    assert!(!modern.has("sctpmap") && modern.value("max-message-size") == Some("262144"));
     let legacy = &echoed(AIORTC).media[2];
     assert_eq!(legacy.value("sctpmap"), Some("5000 webrtc-datachannel 16"));
     assert!(!legacy.has("sctp-port"));

@@ -36,7 +36,15 @@ fn chromium_offer_comes_to_opus_vp8_and_data() {
     assert_eq!(video.streams, [stream]);
     assert_eq!(video.extensions.get(Extension::RepairedRid), Some(11));
     assert_eq!(video.extensions.get(Extension::TransmissionOffset), None);
-    assert_eq!(data.data, Some(NegotiatedData { sctp_port: 5000, legacy: false }));
+    assert_eq!(
+        data.data,
+        Some(NegotiatedData {
+            sctp_port: 5000,
+            legacy: false,
+            max_send: 262_144,
+            max_receive: 262_144,
+        })
+    );
     assert_eq!(n.extensions().get(Extension::AudioLevel), Some(1));
     assert_eq!(n.extensions().get(Extension::VideoOrientation), Some(13));
 }
@@ -129,7 +137,15 @@ fn aiortc_brings_its_candidates_and_several_fingerprints() {
     assert!(n.remote.end_of_candidates && !n.remote.trickle);
     let fingerprint = n.remote.fingerprint.expect("sha-256 is among them");
     assert_eq!((fingerprint.hash(), fingerprint.digest()[0]), (FingerprintHash::Sha256, 0x5C));
-    assert_eq!(n.lines[2].data, Some(NegotiatedData { sctp_port: 5000, legacy: true }));
+    assert_eq!(
+        n.lines[2].data,
+        Some(NegotiatedData {
+            sctp_port: 5000,
+            legacy: true,
+            max_send: 65_536,
+            max_receive: 262_144,
+        })
+    );
 }
 
 #[test]

@@ -1,0 +1,7 @@
+//! TextRoom's checklist, with a data channel of another implementation (str0m) against the program
+//! itself.
+
+mod channel;
+mod rooms;
+mod stage;
+mod talk;
