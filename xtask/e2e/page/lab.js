@@ -32,7 +32,7 @@ async function connect({ name, server }) {
 
 /** Attaches `name` to `plugin` within the session `session`. */
 async function attach({ name, session, plugin }) {
-  const person = { events: [], up: [], tracks: new Map(), handle: null };
+  const person = { events: [], up: [], tracks: new Map(), handle: null, data: [] };
   people.set(name, person);
   await new Promise((resolve, reject) => {
     sessions.get(session).attach({
@@ -42,6 +42,7 @@ async function attach({ name, session, plugin }) {
       onmessage: (message, jsep) => person.events.push({ message, jsep, seen: false }),
       webrtcState: (on, reason) => person.up.push(reason ? `${on}: ${reason}` : on),
       onremotetrack: (track, mid, on) => showTrack(person, name, track, mid, on),
+      ondata: (content, label) => person.data.push({ content, label }),
       oncleanup: () => person.up.push('cleanup'),
     });
   });
@@ -88,13 +89,58 @@ function tone() {
 }
 
 /** Turns `{audio: 'tone', video: '#f00'}`, `true` (the real device) or constraints into janus.js tracks. */
-function tracksOf({ audio, video, receive = false }, extra = {}) {
+function tracksOf({ audio, video, data, receive = false }, extra = {}) {
   const tracks = [];
   if (audio) tracks.push({ type: 'audio', capture: audio === true || tone(), recv: receive, ...extra });
   const capture = typeof video === 'string' ? picture(video) : video;
   if (video) tracks.push({ type: 'video', capture, recv: receive, ...extra });
+  if (data) tracks.push({ type: 'data' });
   return tracks;
 }
+
+/** The channel that janus.js opens by itself, once it is open. */
+async function channelOf(person) {
+  const deadline = performance.now() + 10000;
+  for (;;) {
+    const channel = person.handle.webrtcStuff.dataChannel?.JanusDataChannel;
+    if (channel?.readyState === 'open') return channel;
+    if (performance.now() > deadline) throw new Error(`the data channel is ${channel?.readyState}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** A text of so many letters, or so many bytes that differ. */
+function content(kind, size) {
+  if (kind === 'text') return 'abcdefghij'.repeat(size / 10 + 1).slice(0, size);
+  return Uint8Array.from({ length: size }, (_, at) => (at * 7 + (at >> 8)) & 255).buffer;
+}
+
+/** Sends `count` messages of `kind` and `size`; resolves with what came back to them. */
+async function echoData({ name, kind, size, count = 1, within = 30000 }) {
+  const person = people.get(name);
+  const channel = await channelOf(person);
+  person.data.length = 0;
+  const sent = content(kind, size);
+  for (let at = 0; at < count; at += 1) channel.send(sent);
+  const deadline = performance.now() + within;
+  while (person.data.length < count) {
+    if (performance.now() > deadline) {
+      throw new Error(`${person.data.length} of ${count} came back, the channel is ${channel.readyState}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  const told = async ({ content: came, label }) => {
+    if (typeof came === 'string') return { label, kind: 'text', same: came.endsWith(sent), prefix: came.slice(0, came.length - size) };
+    const bytes = new Uint8Array(came instanceof Blob ? await came.arrayBuffer() : came);
+    const wanted = new Uint8Array(kind === 'text' ? 0 : sent);
+    const same = bytes.length === wanted.length && bytes.every((byte, at) => byte === wanted[at]);
+    return { label, kind: 'binary', same, prefix: '' };
+  };
+  return Promise.all(person.data.map(told));
+}
+
+/** The longest message the browser believes it may send. */
+const maxMessage = ({ name }) => people.get(name).handle.webrtcStuff.pc.sctp?.maxMessageSize ?? 0;
 
 /** The first message of `name`, not handed out before, that has all the fields of `like`. */
 async function expect({ name, like, within = 10000 }) {
@@ -253,5 +299,5 @@ function destroy({ name }) {
 
 window.lab = {
   connect, attach, expect, send, ask, createOffer, createAnswer, handleAnswer,
-  stats, colour, descriptions, states, eventsOf, detach, hangup, vanish, destroy,
+  stats, colour, descriptions, states, eventsOf, detach, hangup, vanish, destroy, echoData, maxMessage,
 };

@@ -66,6 +66,35 @@ export default [
     },
   },
   {
+    name: 'echotest sends messages back',
+    servers: ['bifrons'],
+    async run({ note, ...context }) {
+      const lab = await echo(context, { audio: true, data: true });
+      const prefix = 'Janus EchoTest here! You wrote: ';
+      const ask = async (kind, size, count) => {
+        const came = await lab.echoData({ name: 'ada', kind, size, count });
+        for (const one of came) {
+          check(one.same && one.kind === kind, `${kind} of ${size}: ${JSON.stringify(one)}`);
+          check(one.prefix === (kind === 'text' ? prefix : ''), `the prefix is ${one.prefix}`);
+          check(one.label === 'JanusDataChannel', `the label is ${one.label}`);
+        }
+      };
+      await ask('text', 5);
+      await ask('binary', 5);
+      await ask('text', 0);
+      await ask('binary', 0);
+      await ask('binary', 1000, 200);
+      const largest = context.browser.name === 'chromium' ? 262_144 : 1_048_576;
+      const believed = await lab.maxMessage({ name: 'ada' });
+      check(believed >= largest, `the browser believes in ${believed} bytes`);
+      await ask('binary', largest);
+      await ask('text', largest - 32);
+      note(`${largest} bytes each way`);
+      await flows(lab, 'ada', { audio: 1 });
+      await lab.destroy({ name: 'ada' });
+    },
+  },
+  {
     name: 'echotest mutes video and keeps audio',
     async run(context) {
       const lab = await echo(context);
