@@ -70,8 +70,27 @@ export default [
       await begin(page);
       await playing(page, '#videoleft video', 1);
       await playing(page, '#videoright video', 1);
+      await page.until('the data channel', () => !document.querySelector('#datasend').disabled);
+      await page.evaluate(() => ($('#datasend').val('hello there'), sendData(), null));
+      await page.until('the echo', () => document.querySelector('#datarecv').value.endsWith('You wrote: hello there'));
       await page.click('#togglevideo');
       await page.until('the video button to turn', () => /Enable video/.test(document.querySelector('#togglevideo').textContent));
+    },
+  },
+  {
+    name: 'stock TextRoom page, unmodified',
+    each: true,
+    limit: 90,
+    async run({ browser }) {
+      const ada = await chatter(browser, 'ada');
+      const bob = await chatter(browser, 'bob');
+      await ada.until('bob in the list', () => document.querySelector('#list').textContent.includes('bob'));
+      await ada.evaluate(() => ($('#datasend').val('hello <bob>'), sendData(), null));
+      const heard = (name) => document.querySelector('#chatroom').textContent.includes(`${name}: hello <bob>`);
+      await bob.until('the message', heard, 'ada');
+      await ada.until('its own message', heard, 'ada');
+      await bob.evaluate(() => (janus.destroy(), null));
+      await ada.until('bob to leave', () => /bob left/.test(document.querySelector('#chatroom').textContent));
     },
   },
   {
@@ -93,6 +112,16 @@ export default [
     run: (context) => stockRoom(context, 'mvideoroomtest.html', '[id^=videoremote] video'),
   },
 ];
+
+/** Somebody on the stock TextRoom page, in its room. */
+async function chatter(browser, name) {
+  const page = await browser.open(`${PAGES}/stock/textroomtest.html`);
+  await begin(page);
+  await page.until('the question for a name', () => Boolean(document.querySelector('#username')?.offsetParent));
+  await page.evaluate((who) => ($('#username').val(who), registerUsername(), null), name);
+  await page.until('the room', () => document.querySelector('#datasend')?.disabled === false);
+  return page;
+}
 
 /** Presses the page's start button once its script has armed it. */
 async function begin(page) {
