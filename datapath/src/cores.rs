@@ -41,6 +41,14 @@ pub fn core_of(shard: usize, allowed: &[Core]) -> Option<Core> {
     Some(around.copied().unwrap_or(first))
 }
 
+/// User and system time that the calling thread has used.
+pub fn cpu_time() -> std::time::Duration {
+    let mut spent = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes one timespec that lives on the stack.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut spent) };
+    std::time::Duration::new(spent.tv_sec as u64, spent.tv_nsec as u32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Core, allowed, core_of, pin, shards_for};

@@ -67,7 +67,7 @@ impl Shard {
         self.config.slow_link_losses = tuning.slow_link_losses;
     }
 
-    fn open(&mut self, setup: PeerSetup) {
+    pub(super) fn open(&mut self, setup: PeerSetup) {
         let id = setup.peer;
         let transport = setup.transport;
         let mut agent = self.agent(id, &transport);

@@ -203,6 +203,25 @@ impl Shard {
         }
     }
 
+    /// Opens a peer whose address and keys are known, past ICE and DTLS.
+    #[cfg(feature = "bench")]
+    pub fn admit(
+        &mut self,
+        setup: bifrons_core::media::PeerSetup,
+        (socket, remote): (u16, SocketAddr),
+        material: &KeyingMaterial,
+        role: Role,
+    ) {
+        let (id, kernel) = (setup.peer, self.departure.kernel());
+        self.open(setup);
+        self.addresses.insert(socket, remote, id.slot);
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.addresses.push((socket, remote));
+            peer.path = Some(Path::Udp { socket, remote });
+            peer.keys = Keys::for_kernel(material, role, kernel).ok();
+        }
+    }
+
     fn handshake_done(&mut self, id: PeerId, material: Option<KeyingMaterial>, role: Role) {
         let kernel = self.departure.kernel();
         let Some(peer) = self.peers.get_mut(id).filter(|peer| !peer.closing) else { return };
