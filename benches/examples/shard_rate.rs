@@ -122,6 +122,7 @@ fn setup(n: usize) -> PeerSetup {
         rtx_ssrc: Some(Ssrc(1001 + 2 * n as u32)),
         receive: (n == 0).then_some(receive),
         send: (n > 0).then_some(Send { payloads, nack, extensions }),
+        data: None,
     };
     let transport = Transport {
         local: Credentials::generate(peer(n), &[n as u8; _]),
