@@ -18,10 +18,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// A peer of nng's.
-struct Peer(Socket);
+pub(crate) struct Peer(Socket);
 
 impl Peer {
-    fn dial(address: &str) -> Self {
+    pub(crate) fn dial(address: &str) -> Self {
         let socket = Socket::new(Protocol::Pair0).expect("a socket");
         socket.set_opt::<RecvTimeout>(Some(Duration::from_millis(20))).expect("set");
         socket.dial(address).expect("connects");

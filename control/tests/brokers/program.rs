@@ -1,7 +1,7 @@
 //! The program itself with these transports and handlers in its configuration folder.
 
-use crate::broker::{Mosquitto, free_port};
-use crate::client::{Client, PATIENCE};
+use crate::broker::{Mosquitto, Rabbit, free_port};
+use crate::client::{Client, PATIENCE, SILENCE};
 use crate::room::whole_life;
 use crate::server::{Folder, run};
 use serde_json::{Value, json};
@@ -16,6 +16,9 @@ struct Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", std::fs::read_to_string(self.folder.path("log")).unwrap_or_default());
+        }
         // Gone already, or not: either way nothing is left to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -33,6 +36,11 @@ impl Program {
     /// Starts it with these files, by their packages, and without HTTP and WebSockets. `SOCKET` in
     /// them is a path of its own.
     fn start(files: &[(&str, String)]) -> Self {
+        Self::start_as(env!("CARGO_BIN_EXE_bifrons"), "", files)
+    }
+
+    /// As [`Program::start`], another program with more in its `janus.jcfg`.
+    fn start_as(program: &str, more: &str, files: &[(&str, String)]) -> Self {
         let folder = Folder::new();
         let socket = folder.path("api").display().to_string();
         let write = |name: &str, text: &str| {
@@ -42,7 +50,7 @@ impl Program {
         let (first, ip) = (free_port().clamp(20_000, 60_000), local_ip());
         let core = format!(
             "media: {{ rtp_port_range = \"{first}-{}\" }} nat: {{ ice_enforce_list = \"{ip}\" }} \
-             events: {{ broadcast = true }}",
+             events: {{ broadcast = true }} {more}",
             first + 8
         );
         write("janus", &core);
@@ -50,7 +58,7 @@ impl Program {
         write("janus.transport.websockets", "general: { ws = false }");
         files.iter().for_each(|(name, text)| write(name, text));
         let log = std::fs::File::create(folder.path("log")).expect("a log");
-        let child = Command::new(env!("CARGO_BIN_EXE_bifrons"))
+        let child = Command::new(program)
             .arg("-F")
             .arg(&folder.0)
             .stdout(log)
@@ -63,7 +71,7 @@ impl Program {
     /// A client of its Unix socket, as soon as that is there.
     async fn client(&self) -> Client<crate::unix::Packets> {
         let path = self.folder.path("api");
-        crate::events::until("the socket", 4 * PATIENCE, || path.exists()).await;
+        crate::events::until("the socket", 6 * PATIENCE, || path.exists()).await;
         Client::new(crate::unix::Packets::connect(&path))
     }
 
@@ -171,5 +179,75 @@ fn a_handler_at_a_broker_hears_of_start_and_stop() {
         let stopped = watcher.until("shutdown", stopped).await;
         assert_eq!(stopped["event"]["signum"], 15);
         assert_eq!(program.ended().await, Some(0));
+    });
+}
+
+/// What holds for ours holds for a stock Janus: the tests are right about what they want. (Over Unix
+/// sockets janode does that.)
+#[test]
+fn a_room_lives_in_a_stock_janus_over_brokers_and_nanomsg() {
+    /// Threads of Janus 1.1.2's sockets may end as soon as they have begun; then it starts again.
+    const STARTS: usize = 6;
+    const LIBRARIES: &str = "/usr/lib/x86_64-linux-gnu/janus";
+    if !std::path::Path::new(LIBRARIES).is_dir() {
+        eprintln!("passed over: no stock Janus is installed");
+        return;
+    }
+    run(async {
+        let (broker, rabbit) = (Mosquitto::start(), Rabbit::shared());
+        let folder = Folder::new();
+        let address = format!("ipc://{}", folder.path("pair").display());
+        let queues = crate::rabbitmq::settings(rabbit).general;
+        let (to, from) = (queues.to_janus.expect("named"), queues.from_janus.expect("named"));
+        let folders = format!(
+            "general: {{ plugins_folder = \"{LIBRARIES}/plugins\" \
+             transports_folder = \"{LIBRARIES}/transports\" \
+             events_folder = \"{LIBRARIES}/events\" loggers_folder = \"{LIBRARIES}/loggers\" }}"
+        );
+        let mqtt = format!(
+            "general: {{ enabled = true url = \"tcp://127.0.0.1:{}\" mqtt_version = \"5\" \
+             client_id = \"stock\" subscribe_topic = \"to-janus\" \
+             publish_topic = \"from-janus\" }} admin: {{ admin_enabled = false }}",
+            broker.port
+        );
+        let rabbitmq = format!(
+            "general: {{ enabled = true host = \"127.0.0.1\" port = {rabbit} \
+             to_janus = \"{to}\" from_janus = \"{from}\" }} admin: {{ admin_enabled = false }}"
+        );
+        let janus = || {
+            Program::start_as(
+                "janus",
+                &folders,
+                &[
+                    ("janus.transport.mqtt", mqtt.clone()),
+                    ("janus.transport.rabbitmq", rabbitmq.clone()),
+                    (
+                        "janus.transport.nanomsg",
+                        format!("general: {{ enabled = true address = \"{address}\" }}"),
+                    ),
+                ],
+            )
+        };
+        let pair = folder.path("pair");
+        let mut running = janus();
+        for _ in 0..STARTS {
+            let there = async {
+                while !pair.exists() {
+                    tokio::time::sleep(SILENCE).await;
+                }
+            };
+            if tokio::time::timeout(PATIENCE, there).await.is_ok() {
+                break;
+            }
+            running = janus();
+        }
+        whole_life(&mut Client::new(crate::nanomsg::Peer::dial(&address))).await;
+        let application = crate::rabbitmq::Application::connect(rabbit, &from, &to).await;
+        whole_life(&mut Client::new(application)).await;
+        let topics = ["from-janus"];
+        let application =
+            crate::mqtt::Application::connect(broker.port, "application", &topics, "to-janus");
+        whole_life(&mut Client::new(application.await)).await;
+        drop(running);
     });
 }
