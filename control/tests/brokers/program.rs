@@ -182,6 +182,29 @@ fn a_handler_at_a_broker_hears_of_start_and_stop() {
     });
 }
 
+#[test]
+fn the_program_stops_in_order_while_rabbitmq_is_connected() {
+    run(async {
+        let port = Rabbit::shared();
+        let queues = crate::rabbitmq::settings(port).general;
+        let (to, from) = (queues.to_janus.expect("named"), queues.from_janus.expect("named"));
+        let rabbitmq = format!(
+            "general: {{ enabled = true host = \"127.0.0.1\" port = {port} \
+             to_janus = \"{to}\" from_janus = \"{from}\" }}"
+        );
+        let mut program = Program::start(&[("janus.transport.rabbitmq", rabbitmq)]);
+        // The request waits in its queue until the program has come to take it.
+        let application = crate::rabbitmq::Application::connect(port, &from, &to).await;
+        let mut client = Client::new(application);
+        crate::rabbitmq::declare(&client.wire, &to).await;
+        whole_life(&mut client).await;
+        program.terminate();
+        assert_eq!(program.ended().await, Some(0));
+        let log = std::fs::read_to_string(program.folder.path("log")).expect("a log");
+        assert!(!log.contains("panicked"), "{log}");
+    });
+}
+
 /// What holds for ours holds for a stock Janus: the tests are right about what they want. (Over Unix
 /// sockets janode does that.)
 #[test]

@@ -81,6 +81,13 @@ impl Wire for Application {
     }
 }
 
+/// Declares a queue, for requests that are sent before anybody listens.
+pub(crate) async fn declare(application: &Application, queue: &str) {
+    let options = QueueDeclareOptions::default();
+    let declaring = application.channel.queue_declare(queue.into(), options, FieldTable::default());
+    declaring.await.expect("declared");
+}
+
 /// Names that no other test has.
 pub(crate) fn settings(port: u16) -> RabbitMqSettings {
     let unique = xorshift()();
