@@ -7,7 +7,7 @@ use bifrons_core::media::{
     Carries, Fact, ForwarderId, IngestId, IngestSetup, PortId, PortSocket, ShardEvent, SourceId,
 };
 use bifrons_core::rtcp::{Compound, CompoundWriter, Rtcp};
-use bifrons_core::rtp::{MAX_PACKET, Packet, Ssrc, is_rtcp};
+use bifrons_core::rtp::{MAX_PACKET, Packet, Ssrc, is_rtcp, parse_extensions};
 use bifrons_core::srtp::MasterKey;
 use std::net::SocketAddr;
 
@@ -149,11 +149,9 @@ impl Shard {
         let Some(ingest) = self.ingests.get_mut(place as usize) else { return };
         let IngestSetup { kind, codec, simulcast, extensions, .. } = ingest.setup;
         let Some(track) = ingest.layers.get_mut(usize::from(layer)) else { return };
-        let Some(meta) =
-            super::rtp::describe(bytes, codec, &extensions, track, (layer, kind), now_us)
-        else {
-            return;
-        };
+        let Ok(packet) = Packet::parse(bytes) else { return };
+        let values = parse_extensions(&packet, &extensions);
+        let meta = super::rtp::describe(&packet, values, codec, track, (layer, kind), now_us);
         if !track.take(&meta, false, false, now_us) {
             return;
         }

@@ -12,7 +12,8 @@ use crate::tap::{Direction, TappedKind};
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{Fact, MediaKind, ShardEvent, SourceId};
 use bifrons_core::rtp::{
-    Extension, ExtensionIds, MAX_PACKET, Packet, PayloadType, PlayoutDelay, parse_extensions, rtx,
+    Extension, ExtensionValues, MAX_PACKET, Packet, PayloadType, PlayoutDelay, parse_extensions,
+    rtx,
 };
 
 impl Shard {
@@ -39,7 +40,8 @@ impl Shard {
     fn accept_rtp(&mut self, slot: u32, bytes: &mut [u8]) {
         let now = self.now;
         let Some(peer) = self.peers.at_mut(slot) else { return };
-        let Some(role) = role_of(peer, bytes) else {
+        let Ok(packet) = Packet::parse(bytes) else { return };
+        let Some(role) = role_of(peer, &packet) else {
             self.counters.unmatched += 1;
             return;
         };
@@ -47,29 +49,24 @@ impl Shard {
             return;
         };
         let Some(receive) = line.receive.as_mut() else { return };
-        let arrived = Packet::parse(bytes)
-            .map(|packet| parse_extensions(&packet, &receive.ids).transport_seq)
-            .ok()
-            .flatten();
-        if let (Some(number), true) = (arrived, receive.transport_cc) {
+        let extensions = parse_extensions(&packet, &receive.ids);
+        if let (Some(number), true) = (extensions.transport_seq, receive.transport_cc) {
             peer.reports.arrived(number, now.us, self.config.twcc_period.as_micros() as u64);
         }
-        let len = match role.rtx {
-            false => bytes.len(),
+        let packet = match role.rtx {
+            false => packet,
             true => match restore(bytes, receive, role.layer) {
-                Some(len) => len,
+                // The header's extensions stay where they were.
+                Some(packet) => packet,
                 None => return,
             },
         };
-        let bytes = &bytes[..len];
-        let codec = Packet::parse_header(bytes).ok().and_then(|packet| {
-            receive.payload(packet.payload_type().get()).and_then(|(payload, _)| payload.codec)
-        });
+        let payload = receive.payload(packet.payload_type().get());
+        let codec = payload.and_then(|(payload, _)| payload.codec);
         let layer = &mut receive.layers[usize::from(role.layer)];
         let place = (role.layer, line.kind);
-        let Some(meta) = describe(bytes, codec, &receive.ids, layer, place, now.us) else {
-            return;
-        };
+        let meta = describe(&packet, extensions, codec, layer, place, now.us);
+        let bytes = packet.bytes();
         if !layer.take(&meta, role.rtx, receive.nack, now.us) {
             return;
         }
@@ -249,12 +246,11 @@ impl Shard {
 /// Whose packet it is: by SSRC, else learnt from mid and rid (webrtc-behaviour §5.2). A sender that
 /// neither names its SSRCs nor its mids is known by payload type, where one line only can have
 /// sent it.
-fn role_of(peer: &mut Peer, bytes: &[u8]) -> Option<StreamRole> {
-    let packet = Packet::parse_header(bytes).ok()?;
+fn role_of(peer: &mut Peer, packet: &Packet<'_>) -> Option<StreamRole> {
     if let Some(role) = peer.streams.get(packet.ssrc()) {
         return Some(role);
     }
-    let role = learn(&peer.lines, &peer.streams, &packet)?;
+    let role = learn(&peer.lines, &peer.streams, packet)?;
     peer.streams.set(packet.ssrc(), role).then_some(role)
 }
 
@@ -289,32 +285,31 @@ fn learn(lines: &[PeerLine], streams: &Streams, packet: &Packet<'_>) -> Option<S
 }
 
 /// Turns a retransmission back into the packet it repeats.
-fn restore(bytes: &mut [u8], receive: &ReceiveLine, layer: u8) -> Option<usize> {
+fn restore<'a>(bytes: &'a mut [u8], receive: &ReceiveLine, layer: u8) -> Option<Packet<'a>> {
     let pt = PayloadType::from_low_bits(*bytes.get(1)?);
     let (payload, _) = receive.payload(pt.get())?;
     let original = PayloadType::from_low_bits(payload.pt);
     let ssrc = receive.layers.get(usize::from(layer))?.ssrc?;
-    rtx::unwrap(bytes, ssrc, original).ok()?
+    let len = rtx::unwrap(bytes, ssrc, original).ok()??;
+    Packet::parse(bytes.get(..len)?).ok()
 }
 
 /// Reads once what every sink will want to know.
 pub(super) fn describe(
-    bytes: &[u8],
+    packet: &Packet<'_>,
+    extensions: ExtensionValues,
     codec: Option<Codec>,
-    ids: &ExtensionIds,
     track: &mut Layer,
     (layer, kind): (u8, MediaKind),
     now_us: u64,
-) -> Option<Meta> {
-    let packet = Packet::parse(bytes).ok()?;
-    let pt = packet.payload_type().get();
+) -> Meta {
+    let bytes = packet.bytes();
     let payload = packet.layout().payload();
-    let extensions = parse_extensions(&packet, ids);
     let mut meta = Meta {
         ssrc: packet.ssrc(),
         seq: packet.seq(),
         timestamp: packet.timestamp(),
-        pt,
+        pt: packet.payload_type().get(),
         marker: packet.marker(),
         layer,
         common_clock: track.common_clock,
@@ -326,8 +321,8 @@ pub(super) fn describe(
     };
     if let (MediaKind::Video, Some(codec)) = (kind, codec) {
         let descriptor = extensions.dependency_descriptor.map(|d| d.of(bytes));
-        let structure = &mut track.structure;
-        Reading::of(codec, &bytes[payload], meta.marker, descriptor, structure).note(&mut meta);
+        let (payload, structure) = (packet.payload(), &mut track.structure);
+        Reading::of(codec, payload, meta.marker, descriptor, structure).note(&mut meta);
     }
-    Some(meta)
+    meta
 }
