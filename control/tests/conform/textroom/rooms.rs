@@ -54,7 +54,9 @@ fn textroom_21_a_kick_is_told_to_all_the_kicked_included() {
         let kick =
             |name: &str| json!({"request": "kick", "room": room, "secret": "s", "username": name});
         assert_eq!(stage.manage(kick("nobody")).await["error_code"], 423);
-        assert_eq!(stage.manage(kick("u2")).await["textroom"], "success");
+        // Janus 1.1.2 agrees by an object with nothing in it.
+        let agreed = stage.manage(kick("u2")).await;
+        assert!(agreed["textroom"] == "success" || agreed == json!({}), "{agreed}");
         let kicked = json!({"textroom": "kicked", "room": room, "username": "u2"});
         assert_eq!(first.hear_of("kicked").await, kicked);
         assert_eq!(second.hear_of("kicked").await, kicked);
