@@ -4,11 +4,12 @@ use super::{Admin, Fields, Outcome, Reply, Request, failed};
 use crate::capture::{Capture, CaptureForm, MAX_CAPTURES};
 use crate::transport::Front;
 use bifrons_core::api::{ApiError, Expect, optional};
-use bifrons_core::media::Tap;
+use bifrons_core::media::{Tap, TapId};
 use bifrons_core::plugin::HandleKey;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 pub(super) fn perform(request: &Request<'_>, verb: &str, key: HandleKey) -> Option<Outcome> {
     let work = match verb {
@@ -20,6 +21,9 @@ pub(super) fn perform(request: &Request<'_>, verb: &str, key: HandleKey) -> Opti
     };
     Some(work.unwrap_or_else(|error| Outcome::Now(Err(error))))
 }
+
+/// How long the disk may take to make a file.
+const DISK_LIMIT: Duration = Duration::from_secs(5);
 
 /// These answers do not repeat the session.
 fn done() -> Reply {
@@ -83,10 +87,15 @@ fn start(request: &Request<'_>, key: HandleKey, form: CaptureForm) -> Result<Out
     }
     front.with(|core, _| core.begin_capture(key, Capture { id, form, path }));
     Ok(Outcome::Later(Box::pin(async move {
-        let begun = open(&admin, &front, key, wish).await;
+        let begun = tokio::time::timeout(DISK_LIMIT, open(&admin, &front, key, wish, id)).await;
+        let begun = begun.unwrap_or_else(|_| Err("the disk does not answer".into()));
         if let Err(error) = &begun {
             tracing::warn!(%error, "a capture cannot begin");
-            front.with(|core, _| core.end_capture(key));
+            front.with(|core, _| match core.capture(key) {
+                Some(capture) if capture.id == id => core.end_capture(key),
+                // Stopped meanwhile, and perhaps begun anew.
+                _ => None,
+            });
         }
         begun.map(|()| done()).map_err(|_| failed(refused))
     })))
@@ -97,6 +106,7 @@ async fn open(
     front: &Rc<Front>,
     key: HandleKey,
     wish: Wish,
+    id: TapId,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let folders = admin.folders.clone();
     let (folder, name) = (wish.folder.clone(), wish.name.clone());
@@ -107,8 +117,8 @@ async fn open(
         let (session, handle) = core.sessions().find(key)?;
         Some(format!("[session={}][handle={}]", session.id, handle.id))
     });
-    let (Some(label), Some(capture)) = (label, front.with(|core, _| core.capture(key).cloned()))
-    else {
+    let capture = front.with(|core, _| core.capture(key).filter(|one| one.id == id).cloned());
+    let (Some(label), Some(capture)) = (label, capture) else {
         return Err("the handle has ended".into());
     };
     admin.captures.begin(capture.id, wish.form, file, label)?;

@@ -42,8 +42,11 @@ pub(super) fn run(orders: &Receiver<Order>, mut rings: Vec<Rx<Tapped>>) {
                 open.insert(id, Open::new(form, file, label));
             }
             Ok(Order::End { id, done }) => {
-                std::thread::sleep(LINGER);
-                drain(&mut rings, &mut open);
+                // The shard may be at a turn that began before it was told; other captures go on.
+                for _ in 0..LINGER.as_millis() / LOOK.as_millis() {
+                    std::thread::sleep(LOOK);
+                    drain(&mut rings, &mut open);
+                }
                 if let Some(capture) = open.remove(&id) {
                     capture.close(id);
                 }

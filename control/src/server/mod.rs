@@ -136,7 +136,7 @@ fn refuse_tokens_without_admin(front: &Front, settings: &Settings) -> Result<(),
     let admin = front.transports().iter().any(|transport| transport.serves_admin());
     if stored && !admin {
         return Err("token_auth without token_auth_secret needs tokens that are added over the \
-                    Admin API, and no transport serves it: set admin_http or admin_ws"
+                    Admin API, and no transport serves it: set admin_http, admin_ws or admin_enabled"
             .to_owned());
     }
     Ok(())

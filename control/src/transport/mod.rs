@@ -57,10 +57,8 @@ pub trait Transport {
     }
 
     /// Whether the Admin API can be reached by it: stored tokens make no sense without one that is
-    /// so (transports-auth §9). Those that do not say are believed to be.
-    fn serves_admin(&self) -> bool {
-        true
-    }
+    /// so (transports-auth §9).
+    fn serves_admin(&self) -> bool;
 
     /// Changes how messages are written, from the next one on (`query_transport`, `configure`).
     fn set_style(&self, style: Style);

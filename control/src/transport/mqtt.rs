@@ -314,6 +314,10 @@ impl Transport for MqttTransport {
         }
     }
 
+    fn serves_admin(&self) -> bool {
+        self.settings.admin.enabled && self.settings.admin.subscribe.is_some()
+    }
+
     fn set_style(&self, style: Style) {
         self.style.set(style);
     }

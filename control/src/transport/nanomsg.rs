@@ -163,6 +163,10 @@ impl Transport for NanomsgPairs {
         }
     }
 
+    fn serves_admin(&self) -> bool {
+        self.sides.iter().any(|side| side.admin)
+    }
+
     fn set_style(&self, style: Style) {
         self.style.set(style);
     }

@@ -281,6 +281,10 @@ impl Transport for RabbitMq {
         }
     }
 
+    fn serves_admin(&self) -> bool {
+        self.sides[1].served
+    }
+
     fn set_style(&self, style: Style) {
         self.style.set(style);
     }

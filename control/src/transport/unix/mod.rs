@@ -80,6 +80,8 @@ pub struct UnixSockets {
     links: RefCell<HashMap<ConnectionId, Rc<Link>>>,
     tasks: RefCell<Vec<TaskGuard>>,
     paths: Vec<PathBuf>,
+    /// Whether one of them is for operators.
+    admin: bool,
     counters: Cell<UnixCounters>,
 }
 
@@ -97,6 +99,7 @@ impl UnixSockets {
                 style: Cell::new(style),
                 links: RefCell::default(),
                 tasks: RefCell::default(),
+                admin: doors.iter().any(|door| door.admin),
                 paths: doors.iter().map(|door| door.path.clone()).collect(),
                 counters: Cell::default(),
             })
@@ -201,6 +204,10 @@ impl Transport for UnixSockets {
             }
             Outgoing::Created { .. } | Outgoing::Claimed { .. } | Outgoing::Over { .. } => {}
         }
+    }
+
+    fn serves_admin(&self) -> bool {
+        self.admin
     }
 
     fn set_style(&self, style: Style) {
