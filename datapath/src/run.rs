@@ -6,6 +6,7 @@
 //!          └──────────── events, records, parcels into their rings ◄── departure ◄─────────┘
 //! ```
 
+use crate::carry::CarrierEnds;
 use crate::engine::Engine;
 use crate::handoff::Neighbour;
 use crate::handshake::{FromLane, ToLane};
@@ -30,6 +31,8 @@ pub struct Ports {
     pub to_lane: Tx<ToLane>,
     /// From it.
     pub from_lane: Rx<FromLane>,
+    /// Rings with the carrier of relayed datagrams.
+    pub carrier: CarrierEnds,
     /// Rings with the other shards, by their index; `None` at our own.
     pub neighbours: Vec<Option<Neighbour>>,
     /// Rung by all of the above.
@@ -41,6 +44,7 @@ impl Ports {
     pub fn idle(&self) -> bool {
         self.commands.is_empty()
             && self.from_lane.is_empty()
+            && self.carrier.from_carrier.is_empty()
             && self.neighbours.iter().flatten().all(|n| {
                 n.packets_in.is_empty() && n.feedback_in.is_empty() && n.data_in.is_empty()
             })
@@ -103,6 +107,10 @@ fn take_messages(shard: &mut Shard, ports: &mut Ports) {
         let Some(message) = ports.from_lane.pop() else { break };
         shard.from_lane(message);
     }
+    for _ in 0..MESSAGES {
+        let Some(carried) = ports.carrier.from_carrier.pop() else { break };
+        shard.from_carrier(carried);
+    }
     for neighbour in ports.neighbours.iter_mut().flatten() {
         for _ in 0..MESSAGES {
             let Some(parcel) = neighbour.packets_in.pop() else { break };
@@ -130,6 +138,7 @@ fn hand_over(shard: &mut Shard, ports: &mut Ports) {
     flush(&mut shard.events, &mut ports.events);
     shard.events_stayed(events);
     flush(&mut shard.to_lane, &mut ports.to_lane);
+    carry(shard, &mut ports.carrier);
     let mut rung = false;
     let mut parcels = std::mem::take(&mut shard.parcels);
     for (to, parcel) in parcels.drain(..) {
@@ -184,6 +193,20 @@ fn post_data(shard: &mut Shard, ports: &mut Ports) -> bool {
         }
     }
     any
+}
+
+/// Gives the carrier what it is to take; what finds its ring full is lost, as on any network.
+fn carry(shard: &mut Shard, carrier: &mut CarrierEnds) {
+    let mut any = false;
+    while let Some(carried) = shard.outward.pop() {
+        match carrier.to_carrier.put(carried) {
+            Ok(()) => any = true,
+            Err(carried) => shard.outward.lose(carried),
+        }
+    }
+    if any {
+        carrier.to_carrier.ring();
+    }
 }
 
 /// Moves what waits into its ring, in order, as far as there is room.

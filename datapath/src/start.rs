@@ -1,6 +1,7 @@
 //! Starting the datapath: sockets, shards on their cores, the handshake lane, and the rings
 //! between them and control.
 
+use crate::carry::Carrier;
 use crate::cores::{self, Core};
 use crate::dtls_openssl::DtlsContext;
 use crate::engine::{EngineChoice, EngineKind, EngineOptions, open_engine};
@@ -70,6 +71,8 @@ pub struct Datapath {
     pub lane: LaneThread,
     /// What the shards' taps yield, by shard; to be taken by who writes captures.
     pub taps: Vec<Rx<Tapped>>,
+    /// For the thread that holds relays; `None` once it has been taken.
+    pub carrier: Option<Carrier>,
 }
 
 impl Datapath {
@@ -84,9 +87,11 @@ impl Datapath {
         let bells = (0..shards).map(|_| Doorbell::new()).collect::<io::Result<Vec<_>>>()?;
         let mut neighbours = handoff::link_shards(&bells);
         let (lane, lane_ports) = start_lane(dtls, &bells)?;
+        let (carrier, carrier_ends) = Carrier::link(&bells)?;
         let mut started = Vec::with_capacity(shards);
         let mut taps = Vec::with_capacity(shards);
-        for (index, (shard_bell, lane_port)) in bells.iter().zip(lane_ports).enumerate() {
+        let ends = bells.iter().zip(lane_ports).zip(carrier_ends);
+        for (index, ((shard_bell, lane_port), carrier)) in ends.enumerate() {
             let port = options.port_base.checked_add(index as u16).ok_or_else(|| {
                 io::Error::new(io::ErrorKind::InvalidInput, "shard ports run past 65535")
             })?;
@@ -100,6 +105,7 @@ impl Datapath {
                 events: events_out,
                 to_lane: lane_port.to_lane,
                 from_lane: lane_port.from_lane,
+                carrier,
                 neighbours: std::mem::take(&mut neighbours[index]),
                 bell: shard_bell.clone(),
             };
@@ -113,7 +119,7 @@ impl Datapath {
                 tap,
             )?);
         }
-        Ok(Datapath { shards: started, bell, lane, taps })
+        Ok(Datapath { shards: started, bell, lane, taps, carrier: Some(carrier) })
     }
 
     /// Waits for every shard to end; [`ShardCommand::Stop`] has to be sent before.

@@ -53,6 +53,7 @@ const TESTS: &str = "test --package bifrons-control --test conform --profile ci 
 pub(crate) fn run(tree: &Tree, options: &ConformOptions) -> Outcome<ExitCode> {
     debian::ensure(debian::BUILD)?;
     debian::ensure(debian::CAPTURES)?;
+    debian::ensure(debian::TURN)?;
     let mut tally = Tally::new();
     match options.against {
         Opponent::Mute => tests(tree, &mut tally, true)?,

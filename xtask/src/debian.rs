@@ -81,6 +81,9 @@ pub(crate) const BROKERS: &[Package] = &[
     program("nanomsg-utils", "nanocat"),
 ];
 
+/// To give the relay tests a TURN server.
+pub(crate) const TURN: &[Package] = &[program("coturn", "turnserver")];
+
 /// To compare with a stock Janus.
 pub(crate) const STOCK_JANUS: &[Package] = &[program("janus", "janus")];
 

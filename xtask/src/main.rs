@@ -112,6 +112,7 @@ fn test(tree: &Tree, part: Option<Part>, rest: &[String]) -> Outcome<ExitCode> {
     }
     if wanted(Part::Unit) {
         debian::ensure(debian::BROKERS)?;
+        debian::ensure(debian::TURN)?;
         checks::unit(tree, &mut tally);
     }
     if wanted(Part::E2e) {

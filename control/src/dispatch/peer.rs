@@ -2,6 +2,7 @@
 
 use super::{Core, Moment};
 use crate::negotiation::PeerEvent;
+use crate::service::relay::RelayEvent;
 use bifrons_core::api::event::{self, MediaState};
 use bifrons_core::api::reply::Sender;
 use bifrons_core::media::{DownReason, Fact, MediaKind, ShardEvent};
@@ -22,6 +23,13 @@ impl Core {
             self.negotiator.shard_event(event);
             self.settle();
         }
+    }
+
+    /// Takes what became of a relay.
+    pub fn relay_event(&mut self, now: Moment, event: RelayEvent) {
+        self.now = now;
+        self.negotiator.relay_event(event);
+        self.settle();
     }
 
     /// Sends commands that waited for a shard to have room. True while some still wait.

@@ -255,7 +255,7 @@ impl Core {
             early: EarlyCandidates::default(),
         };
         self.sessions.attach(session_id, handle);
-        self.negotiator.attached(key, session_id);
+        self.negotiator.attached(key, session_id, opaque_id);
         let created = self.call(plugin, |plugin, host| plugin.create_session(host, key));
         if let Some(Err(code)) = created {
             self.sessions.detach(key);

@@ -26,6 +26,17 @@ pub(super) struct OurStreams {
     pub(super) rtx: Ssrc,
 }
 
+/// Where the search for a relay of ours stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RelayState {
+    /// Not asked for, or not to be had.
+    None,
+    /// Asked for: our candidates are not complete yet.
+    Wanted,
+    /// There: its candidate.
+    Ready(String),
+}
+
 /// What of an offer/answer exchange is still missing.
 #[derive(Clone, Debug)]
 pub(super) enum Round {
@@ -77,6 +88,9 @@ pub(super) struct Connection {
     /// Whether keys are agreed.
     pub(super) is_up: bool,
     pub(super) profile: Option<SrtpProfile>,
+    /// Nothing but a relay is offered and used.
+    pub(super) relay_only: bool,
+    pub(super) relay: RelayState,
     pub(super) e2ee: bool,
     pub(super) rid_order: RidOrder,
     /// All candidates of the client are known.
@@ -120,6 +134,8 @@ impl Connection {
             is_open: false,
             is_up: false,
             profile: None,
+            relay_only: false,
+            relay: RelayState::None,
             e2ee: false,
             rid_order: RidOrder::default(),
             all_candidates: false,
@@ -159,6 +175,20 @@ impl Connection {
     /// The mid of the first line, agreed or just offered.
     pub(super) fn first_mid(&self) -> Option<&str> {
         self.lines.first().map(|line| line.mid.as_str())
+    }
+
+    /// Where our trickled candidates belong: the mid of the first line of what is being agreed.
+    pub(super) fn trickle_mid(&self) -> String {
+        let mid = match &self.round {
+            Round::LocalOffer(offer) => offer.sdp.media.first().map(|media| media.mid_or_index(0)),
+            _ => self.first_mid().map(str::to_owned),
+        };
+        mid.unwrap_or_else(|| "0".to_owned())
+    }
+
+    /// Whether a candidate of ours is still to come.
+    pub(super) fn awaits_relay(&self) -> bool {
+        self.relay == RelayState::Wanted
     }
 
     pub(super) fn line(&self, mindex: Mindex) -> Option<(&str, MediaKind)> {

@@ -14,6 +14,7 @@ use super::routes::Routes;
 use super::slots::Slots;
 use super::view::{self, ConnectionView};
 use super::{NegotiationSettings, Negotiator, PeerEvent, Shards};
+use crate::service::relay::{RelayEvent, Relays};
 use bifrons_core::api::{ApiError, ErrorCode, JsepRequest};
 use bifrons_core::ice::{CREDENTIAL_RANDOM, Credentials};
 use bifrons_core::media::{
@@ -29,14 +30,23 @@ use std::time::Instant;
 /// Fills a buffer with bytes that nobody can predict.
 pub type Random = dyn FnMut(&mut [u8]);
 
+/// Whom a handle belongs to.
+#[derive(Clone, Debug)]
+struct User {
+    session_id: u64,
+    /// What TURN REST credentials are asked for with.
+    name: String,
+}
+
 /// See the module.
 pub struct Negotiation {
     pub(super) settings: NegotiationSettings,
     pub(super) shards: Box<dyn Shards>,
     pub(super) random: Box<Random>,
+    pub(super) relays: Option<Box<dyn Relays>>,
     pub(super) connections: HashMap<HandleKey, Connection>,
     /// Of every attached handle.
-    sessions: HashMap<HandleKey, u64>,
+    sessions: HashMap<HandleKey, User>,
     /// Of handles that are captured.
     pub(super) taps: HashMap<HandleKey, Tap>,
     pub(super) slots: Slots,
@@ -70,6 +80,7 @@ impl Negotiation {
             settings,
             shards,
             random,
+            relays: None,
             connections: HashMap::new(),
             sessions: HashMap::new(),
             taps: HashMap::new(),
@@ -81,6 +92,20 @@ impl Negotiation {
             events: VecDeque::new(),
             reports: Reports::default(),
         }
+    }
+
+    /// Has a relay allocated for each new PeerConnection.
+    pub fn set_relays(&mut self, relays: Box<dyn Relays>) {
+        self.relays = Some(relays);
+    }
+
+    fn session_of(&self, handle: HandleKey) -> Option<u64> {
+        self.sessions.get(&handle).map(|user| user.session_id)
+    }
+
+    /// Whom a handle's TURN REST credentials are for.
+    pub(super) fn user_of(&self, handle: HandleKey) -> String {
+        self.sessions.get(&handle).map(|user| user.name.clone()).unwrap_or_default()
     }
 
     /// Candidates of clients that could not be used.
@@ -111,7 +136,7 @@ impl Negotiation {
         now: Instant,
     ) -> Result<&mut Connection, ApiError> {
         if !self.connections.contains_key(&handle) {
-            let session = self.sessions.get(&handle).copied();
+            let session = self.session_of(handle);
             let no_room = || ApiError::new(ErrorCode::Unknown, "Error setting ICE locally");
             let peer = self.slots.take(handle, session).ok_or_else(no_room)?;
             let local = self.credentials(peer);
@@ -129,11 +154,12 @@ impl Negotiation {
         let Some(connection) = self.connections.remove(&handle) else { return false };
         let peer = connection.peer;
         self.routes.forget(peer, self.shards.as_mut());
-        self.slots.release(peer, self.sessions.get(&handle).copied());
+        self.slots.release(peer, self.session_of(handle));
         if self.reports.ending(handle, &connection) {
             let ticket = QueryTicket(peer.to_bits());
             self.shards.send(peer.shard, ShardCommand::Query { ticket, peer });
         }
+        self.give_relay_back(peer, &connection.relay);
         if connection.is_open {
             self.shards.send(peer.shard, ShardCommand::Close { peer });
         } else {
@@ -160,8 +186,9 @@ impl Negotiation {
 }
 
 impl Negotiator for Negotiation {
-    fn attached(&mut self, handle: HandleKey, session_id: u64) {
-        self.sessions.insert(handle, session_id);
+    fn attached(&mut self, handle: HandleKey, session_id: u64, opaque_id: Option<&str>) {
+        let name = opaque_id.map_or_else(|| session_id.to_string(), str::to_owned);
+        self.sessions.insert(handle, User { session_id, name });
     }
 
     fn apply_remote(
@@ -199,6 +226,7 @@ impl Negotiator for Negotiation {
         connection.show(line);
         let Some(candidate) = self.passed_over.usable(handle, line) else { return };
         let peer = connection.peer;
+        self.permit(peer, std::slice::from_ref(&candidate));
         let candidate = ShardCommand::Candidate { peer, candidate: Box::new(candidate) };
         self.shards.send(peer.shard, candidate);
     }
@@ -333,6 +361,10 @@ impl Negotiator for Negotiation {
         self.slots.load()
     }
 
+    fn relay_event(&mut self, event: RelayEvent) {
+        self.take_relay(event);
+    }
+
     fn poll_event(&mut self) -> Option<(HandleKey, PeerEvent)> {
         self.events.pop_front()
     }
@@ -381,6 +413,6 @@ impl Negotiator for Negotiation {
 
     fn view(&self, handle: HandleKey) -> Option<ConnectionView<'_>> {
         let connection = self.connections.get(&handle)?;
-        Some(view::of(connection, &self.settings, self.candidates_of(connection.peer.shard)))
+        Some(view::of(connection, &self.settings, self.offered_candidates(connection)))
     }
 }

@@ -67,6 +67,7 @@ impl Negotiation {
         offer: &RemoteOffer,
     ) -> Result<String, String> {
         self.allot_streams(handle, offer.sdp.media.len());
+        self.plan_relay(handle);
         let preference = self.settings.setup;
         let connection = self.connections.get(&handle).ok_or("no PeerConnection")?;
         let role = connection.role.unwrap_or_else(|| our_role(offer.transport.setup, preference));
@@ -110,6 +111,7 @@ impl Negotiation {
         }
         connection.all_candidates |= offer.all_candidates;
         let candidates = self.passed_over.sift(handle, &offer.transport.candidates);
+        let permitted = candidates.clone();
         let is_new = !connection.is_open;
         let command = if is_new {
             connection.is_open = true;
@@ -121,6 +123,7 @@ impl Negotiation {
                 end_of_candidates: connection.all_candidates,
                 dtls_role: connection.role,
                 fingerprint: connection.fingerprint,
+                relay_only: connection.relay_only,
             };
             ShardCommand::Open(Box::new(PeerSetup { peer, transport, lines }))
         } else {
@@ -138,6 +141,10 @@ impl Negotiation {
             ShardCommand::Update { peer, update: Box::new(update) }
         };
         self.shards.send(peer.shard, command);
+        if is_new {
+            self.want_relay(handle);
+        }
+        self.permit(peer, &permitted);
         if is_new || offer.restart.is_some() {
             self.trickle_ours(handle);
         }
@@ -151,6 +158,7 @@ impl Negotiation {
     ) -> Result<String, String> {
         self.connection(handle, now).map_err(|error| error.to_string())?;
         self.allot_streams(handle, jsep.sdp.media.len());
+        self.plan_relay(handle);
         let known = self.connections.get(&handle);
         let restart = known.filter(|known| jsep.restart && known.is_open).map(|known| known.peer);
         let restart = restart.map(|peer| self.credentials(peer));
@@ -187,10 +195,12 @@ impl Negotiation {
                 end_of_candidates: false,
                 dtls_role: None,
                 fingerprint: None,
+                relay_only: connection.relay_only,
             };
             let peer = connection.peer;
             let setup = PeerSetup { peer, transport, lines: Vec::new() };
             self.shards.send(peer.shard, ShardCommand::Open(Box::new(setup)));
+            self.want_relay(handle);
         }
         if is_new || restarts {
             self.trickle_ours(handle);
@@ -203,15 +213,13 @@ impl Negotiation {
             return;
         }
         let Some(connection) = self.connections.get(&handle) else { return };
-        let mid = match &connection.round {
-            Round::LocalOffer(offer) => offer.sdp.media.first().map(|media| media.mid_or_index(0)),
-            _ => connection.first_mid().map(str::to_owned),
-        };
-        let mid = mid.unwrap_or_else(|| "0".to_owned());
-        for line in self.candidates_of(connection.peer.shard).to_vec() {
+        let (mid, awaits_relay) = (connection.trickle_mid(), connection.awaits_relay());
+        for line in self.offered_candidates(connection) {
             self.events.push_back((handle, PeerEvent::Candidate(Some((mid.clone(), line)))));
         }
-        self.events.push_back((handle, PeerEvent::Candidate(None)));
+        if !awaits_relay {
+            self.events.push_back((handle, PeerEvent::Candidate(None)));
+        }
     }
 
     fn complete(
@@ -223,10 +231,9 @@ impl Negotiation {
         setup: Setup,
         lines: &[LineCompletion],
     ) -> String {
-        let candidates: &[String] = match self.settings.full_trickle {
-            true => &[],
-            false => self.candidates_of(connection.peer.shard),
-        };
+        let full_trickle = self.settings.full_trickle;
+        let candidates =
+            if full_trickle { Vec::new() } else { self.offered_candidates(connection) };
         let completion = Completion {
             offer,
             ice_ufrag: &local.ufrag,
@@ -235,8 +242,8 @@ impl Negotiation {
             fingerprint: Some(&self.settings.fingerprint),
             setup,
             address: self.settings.session_address,
-            candidates,
-            end_of_candidates: !self.settings.full_trickle,
+            candidates: &candidates,
+            end_of_candidates: !full_trickle && !connection.awaits_relay(),
             session_id: connection.session_id,
             version: connection.version,
             lines,

@@ -11,6 +11,7 @@ mod data;
 mod engine;
 mod local;
 mod ports;
+mod relay;
 mod remote;
 mod reports;
 mod routes;
@@ -28,6 +29,7 @@ pub use settings::NegotiationSettings;
 pub use shards::{MAX_BACKLOG, RingShards, Shards};
 pub use view::ConnectionView;
 
+use crate::service::relay::RelayEvent;
 use bifrons_core::api::{ApiError, JsepRequest};
 use bifrons_core::media::{
     DataMessage, DataPlan, DataRefusal, DownReason, Fact, IngestId, MediaKind, Mindex, PeerId,
@@ -58,9 +60,9 @@ pub enum PeerEvent {
 /// The WebRTC side of all handles. A handle that was never named has no PeerConnection.
 pub trait Negotiator {
     /// A handle was attached in this session; the PeerConnections of a session share a shard
-    /// where possible.
-    fn attached(&mut self, handle: HandleKey, session_id: u64) {
-        let _ = (handle, session_id);
+    /// where possible. Without an `opaque_id` the session's id stands for the user.
+    fn attached(&mut self, handle: HandleKey, session_id: u64, opaque_id: Option<&str>) {
+        let _ = (handle, session_id, opaque_id);
     }
 
     /// Takes a client's offer or answer, before the plugin sees the message. An error refuses the
@@ -170,6 +172,12 @@ pub trait Negotiator {
 
     /// Takes what a shard says. What it means for handles is then at [`Negotiator::poll_event`].
     fn shard_event(&mut self, event: ShardEvent) {
+        let _ = event;
+    }
+
+    /// Takes what became of a relay. What it means for handles is then at
+    /// [`Negotiator::poll_event`].
+    fn relay_event(&mut self, event: RelayEvent) {
         let _ = event;
     }
 

@@ -52,15 +52,15 @@ impl Negotiation {
         let known = self.connections.get(&handle);
         let update = known.is_some_and(Connection::is_established);
         let transport = Remote::read(sdp, update, true).map_err(|error| refusal(&error, update))?;
-        if jsep.force_relay {
-            tracing::warn!("force_relay is ignored: there is no relay");
-        }
+        let relay_only = jsep.force_relay && known.is_none_or(|known| !known.is_open);
+        let relay_only = relay_only && self.may_force_relay();
         let restart = known
             .and_then(|connection| Some((connection.peer, connection.remote.as_ref()?)))
             .filter(|(_, former)| **former != transport.credentials)
             .map(|(peer, _)| peer);
         let restart = restart.map(|peer| self.credentials(peer));
         let connection = self.connection(handle, now)?;
+        connection.relay_only |= relay_only;
         let all_candidates = !jsep.trickle || transport.end_of_candidates;
         connection.note(sdp, jsep);
         transport.candidates.iter().for_each(|candidate| connection.show(candidate));
@@ -107,10 +107,12 @@ impl Negotiation {
             Setup::Passive | Setup::Actpass => Role::Client,
         });
         let lines = connection.agree(agreed);
+        let candidates = self.passed_over.sift(handle, &transport.candidates);
+        let permitted = candidates.clone();
         let update = PeerUpdate {
             local: restart,
             remote: new_remote.then(|| transport.credentials.clone()),
-            candidates: self.passed_over.sift(handle, &transport.candidates),
+            candidates,
             end_of_candidates: connection.all_candidates,
             dtls_role: connection.role,
             fingerprint: connection.fingerprint,
@@ -119,6 +121,7 @@ impl Negotiation {
         let peer = connection.peer;
         let update = ShardCommand::Update { peer, update: Box::new(update) };
         self.shards.send(peer.shard, update);
+        self.permit(peer, &permitted);
         Ok(anonymise(sdp))
     }
 }

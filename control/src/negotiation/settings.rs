@@ -13,6 +13,8 @@ pub struct NegotiationSettings {
     pub full_trickle: bool,
     /// Our agents answer checks and send none.
     pub ice_lite: bool,
+    /// A client may ask that nothing but a relay of ours is used.
+    pub allow_force_relay: bool,
     /// Our DTLS role when the client leaves it to us.
     pub setup: Setup,
     /// Address for `o=` and `c=`; connectivity does not depend on it.
@@ -32,6 +34,7 @@ impl NegotiationSettings {
             fingerprint,
             full_trickle: false,
             ice_lite: false,
+            allow_force_relay: false,
             setup: Setup::Passive,
             session_address: session_address.unwrap_or(Ipv4Addr::LOCALHOST.into()),
             rules,

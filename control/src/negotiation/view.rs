@@ -39,8 +39,8 @@ pub struct ConnectionView<'a> {
     pub trickles: bool,
     /// Whether all candidates of the client are known.
     pub all_candidates: bool,
-    /// Ours, as attribute values.
-    pub local_candidates: &'a [String],
+    /// Ours, the relay's among them, as attribute values.
+    pub local_candidates: Vec<String>,
     /// The client's, at most 64.
     pub remote_candidates: &'a [String],
     /// Our DTLS role, once settled.
@@ -70,7 +70,7 @@ pub struct ConnectionView<'a> {
 pub(super) fn of<'a>(
     connection: &'a Connection,
     settings: &'a NegotiationSettings,
-    local_candidates: &'a [String],
+    local_candidates: Vec<String>,
 ) -> ConnectionView<'a> {
     ConnectionView {
         peer: connection.peer,

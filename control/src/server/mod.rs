@@ -10,6 +10,7 @@ mod errands;
 mod message_doors;
 mod network;
 mod process;
+mod relays;
 mod run;
 
 use crate::admin::{Admin, AdminSettings};
@@ -18,6 +19,7 @@ use crate::capture::Captures;
 use crate::dispatch::{Core, CoreSettings, Parts, ServerFacts};
 use crate::log;
 use crate::negotiation::{Negotiation, Random, RingShards};
+use crate::service::relay::RelayThread;
 use crate::transport::{Front, moment};
 use bifrons_core::config::settings::RotateSignal;
 use bifrons_core::config::{CommandLine, Configuration, Settings};
@@ -101,23 +103,22 @@ fn refuse_what_is_missing(settings: &Settings) -> Result<(), Refusal> {
     if settings.nat.ice_tcp {
         tracing::warn!("ice_tcp: candidates over TCP are not built yet; only UDP is offered");
     }
-    for (key, set) in [
-        ("turn_server", settings.nat.turn_server.is_some()),
-        ("turn_rest_api", settings.nat.turn_rest_api.is_some()),
-    ] {
-        if set {
-            tracing::warn!("{key} is not used yet: there are no relayed candidates of ours");
-        }
-    }
     Ok(())
 }
 
 async fn assemble_and_run(configuration: &mut Configuration) -> Result<(), Refusal> {
     let network = Network::discover(&configuration.settings)?;
+    let turn_server = relays::turn_server(&configuration.settings.nat)?;
     let datapath = network.start_datapath(&configuration.settings)?;
     let datapath = Rc::new(RefCell::new(datapath));
-    let core = dispatcher(configuration, &network, &datapath)?;
+    let relays = relays::start(&configuration.settings.nat, &datapath)?;
+    let (relays, told) = relays.unzip();
+    let server = Server { network: &network, datapath: &datapath, turn_server };
+    let core = dispatcher(configuration, server, relays)?;
     let front = Front::new(core);
+    if let Some(told) = told {
+        relays::listen(&front, told);
+    }
     front.set_hub(crate::event::open(configuration));
     front.set_errand_runner(Rc::new(errands::Errands::new(configuration).runner()));
     let captures = Captures::new(std::mem::take(&mut datapath.borrow_mut().taps));
@@ -142,16 +143,27 @@ fn refuse_tokens_without_admin(front: &Front, settings: &Settings) -> Result<(),
     Ok(())
 }
 
+/// What stands before the dispatcher is made.
+struct Server<'a> {
+    network: &'a Network,
+    datapath: &'a Rc<RefCell<Datapath>>,
+    /// As `info` names it.
+    turn_server: Option<String>,
+}
+
 /// The dispatcher with its negotiation and plugins.
 fn dispatcher(
     configuration: &mut Configuration,
-    network: &Network,
-    datapath: &Rc<RefCell<Datapath>>,
+    server: Server<'_>,
+    relays: Option<RelayThread>,
 ) -> Result<Core, Refusal> {
     let settings = &configuration.settings;
-    let shards = RingShards::new(datapath.clone());
-    let negotiation =
-        Negotiation::new(network.negotiation(settings), Box::new(shards), unpredictable()?);
+    let shards = RingShards::new(server.datapath.clone());
+    let settled = server.network.negotiation(settings);
+    let mut negotiation = Negotiation::new(settled, Box::new(shards), unpredictable()?);
+    if let Some(relays) = relays {
+        negotiation.set_relays(Box::new(relays));
+    }
     let mut random = unpredictable()?;
     let general = &settings.general;
     let parts = Parts {
@@ -161,7 +173,7 @@ fn dispatcher(
             general.token_auth,
             general.token_auth_secret.clone(),
         ),
-        facts: facts(configuration, network, datapath.borrow().shards.len()),
+        facts: facts(configuration, &server),
         negotiator: Box::new(negotiation),
         random: Box::new(move || {
             let mut word = [0; 8];
@@ -246,7 +258,9 @@ fn admin_settings(settings: &Settings) -> AdminSettings {
     }
 }
 
-fn facts(configuration: &Configuration, network: &Network, shards: usize) -> ServerFacts {
+fn facts(configuration: &Configuration, server: &Server<'_>) -> ServerFacts {
+    let network = server.network;
+    let shards = server.datapath.borrow().shards.len();
     let settings = &configuration.settings;
     let (general, media, nat) = (&settings.general, &settings.media, &settings.nat);
     ServerFacts {
@@ -258,6 +272,8 @@ fn facts(configuration: &Configuration, network: &Network, shards: usize) -> Ser
         local_ip: network.local_ip().to_string(),
         public_ips: network.public_ips().iter().map(ToString::to_string).collect(),
         stun_server: nat.stun_server.as_ref().map(|host| format!("{host}:{}", nat.stun_port)),
+        turn_server: server.turn_server.clone(),
+        allow_force_relay: nat.allow_force_relay,
         ipv6: media.ipv6,
         ipv6_link_local: media.ipv6_linklocal,
         ice_lite: nat.ice_lite,

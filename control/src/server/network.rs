@@ -69,6 +69,7 @@ impl Network {
             NegotiationSettings::new(fingerprint, self.plan.clone(), self.rules.clone());
         negotiation.full_trickle = settings.nat.full_trickle;
         negotiation.ice_lite = settings.nat.ice_lite;
+        negotiation.allow_force_relay = settings.nat.allow_force_relay;
         negotiation.setup = settings.datapath.setup;
         if let Some(address) = settings.general.interface.as_deref().and_then(|i| i.parse().ok()) {
             negotiation.session_address = address;

@@ -50,6 +50,8 @@ fn request_to(backend: &Backend, request: HttpRequest) -> Result<Request<Full<By
         HttpMethod::Post => (Method::POST, request.body),
     };
     let path = backend.uri.path_and_query().map_or("/", |path| path.as_str());
+    // A query may follow the host at once; a request line wants a path (RFC 9112 §3.2.1).
+    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     let authority = backend.uri.authority().map_or("", |authority| authority.as_str());
     // RFC 9110 §4.2.4: user and password are not part of what a server is called.
     let host = authority.rsplit('@').next().unwrap_or_default();
@@ -140,8 +142,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_get_without_length_ends_with_its_connection() {
-        let (port, _) = server(b"HTTP/1.1 200 OK\r\n\r\nall of it", "\r\n\r\n").await;
-        let answer = send(HttpRequest::get(format!("http://127.0.0.1:{port}"))).await.unwrap();
+        let (port, heard) = server(b"HTTP/1.1 200 OK\r\n\r\nall of it", "\r\n\r\n").await;
+        let answer = send(HttpRequest::get(format!("http://127.0.0.1:{port}?x=y"))).await.unwrap();
+        assert!(heard.await.unwrap().starts_with("GET /?x=y HTTP/1.1\r\n"));
         assert!(answer.is_success());
         assert_eq!(answer.body, b"all of it");
     }

@@ -3,3 +3,4 @@
 
 pub mod http;
 pub(crate) mod outward;
+pub mod relay;

@@ -37,6 +37,7 @@ mod plugin_api_media;
 mod plugin_api_order;
 mod program;
 mod program_life;
+mod relay;
 mod session;
 mod spy;
 mod target;

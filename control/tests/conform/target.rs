@@ -63,7 +63,7 @@ pub(crate) struct Target {
     _shards: Option<MediaShards>,
 }
 
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

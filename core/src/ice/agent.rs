@@ -108,6 +108,12 @@ pub trait IceAgent: std::fmt::Debug + Send {
     /// Says why it is ignored; nothing else follows from that.
     fn add_remote_candidate(&mut self, candidate: &Candidate) -> Result<(), Unusable>;
 
+    /// Adds an address of ours on a relay. Checks leave from it as from a socket: the owner takes
+    /// a datagram from there to the relay. Kept over restarts. A lite agent has nothing to add.
+    fn add_relayed(&mut self, now: Instant, relayed: SocketAddr) {
+        let _ = (now, relayed);
+    }
+
     /// Sets the peer's credentials: once after construction and once after each restart. Checking
     /// begins. Setting the same again changes nothing.
     fn set_remote_credentials(&mut self, now: Instant, remote: &Credentials);

@@ -188,6 +188,28 @@ impl Candidate {
         }
     }
 
+    /// A candidate of ours on a relay. `mapped` is what the relay saw us as: for people reading.
+    #[must_use]
+    pub fn relayed(addr: SocketAddr, mapped: Option<SocketAddr>) -> Self {
+        let transport = Transport::Udp;
+        Self {
+            // Apart from those of sockets, which count from 1.
+            foundation: "9999".to_owned(),
+            component: 1,
+            transport,
+            priority: CandidateKind::Relayed.priority(transport, u16::MAX),
+            address: ConnectionAddress::Ip(addr.ip()),
+            port: addr.port(),
+            kind: CandidateKind::Relayed,
+            // RFC 8839 §5.1 wants the pair there; zeros hide it (§5.1, privacy).
+            related: Some(mapped.map_or_else(
+                || ("0.0.0.0".to_owned(), 0),
+                |mapped| (mapped.ip().to_string(), mapped.port()),
+            )),
+            extensions: Vec::new(),
+        }
+    }
+
     /// The transport address; `None` while the name is not resolved.
     #[must_use]
     pub fn socket_addr(&self) -> Option<SocketAddr> {

@@ -61,6 +61,7 @@ pub struct FullAgent {
     replies: Replies,
     report: Report,
     stats: IceStats,
+    relayed: Option<SocketAddr>,
 }
 
 impl FullAgent {
@@ -92,6 +93,7 @@ impl FullAgent {
             replies: Replies::default(),
             report: Report::default(),
             stats: IceStats::default(),
+            relayed: None,
         };
         agent.engine.handle_timeout(now);
         agent
@@ -230,7 +232,10 @@ impl FullAgent {
         self.report.heard(now, pair, true);
         self.report.select(SelectedPair {
             pair,
-            local_kind: CandidateKind::Host,
+            local_kind: match self.relayed == Some(pair.local) {
+                true => CandidateKind::Relayed,
+                false => CandidateKind::Host,
+            },
             remote_kind: self.candidates.kind(pair.remote),
         });
     }
@@ -318,6 +323,15 @@ impl IceAgent for FullAgent {
             ));
         }
         Ok(())
+    }
+
+    fn add_relayed(&mut self, now: Instant, relayed: SocketAddr) {
+        // The base of a relayed candidate is itself (RFC 8445 §5.1.1.3).
+        if let Ok(candidate) = is::Candidate::relayed(relayed, relayed, Protocol::Udp) {
+            self.relayed = Some(relayed);
+            self.engine.add_local_candidate(candidate);
+        }
+        self.handle_timeout(now);
     }
 
     fn set_remote_credentials(&mut self, now: Instant, remote: &Credentials) {

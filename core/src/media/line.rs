@@ -118,6 +118,8 @@ pub struct Transport {
     pub dtls_role: Option<Role>,
     /// What the peer's certificate must hash to.
     pub fingerprint: Option<Fingerprint>,
+    /// Our sockets are not used, only a relay ([`super::ShardCommand::Relay`]).
+    pub relay_only: bool,
 }
 
 /// Everything a shard needs to bring up one PeerConnection (design §4, "Setting a peer up").

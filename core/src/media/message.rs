@@ -9,6 +9,7 @@ use super::{
 };
 use crate::ice::Candidate;
 use crate::srtp::{MasterKey, SrtpProfile};
+use std::net::SocketAddr;
 
 /// Ties a statistics answer to its question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +57,13 @@ pub enum ShardCommand {
         peer: PeerId,
         /// The candidate.
         candidate: Box<Candidate>,
+    },
+    /// The peer can also be reached through a relay that was allocated for it; once a peer.
+    Relay {
+        /// Which peer.
+        peer: PeerId,
+        /// Our address on the relay (RFC 8656 §2, relayed transport address).
+        relayed: SocketAddr,
     },
     /// The peer will trickle no more.
     EndOfCandidates {

@@ -6,6 +6,9 @@
 //! then the trains are handed to the engine. Packets of one size follow each other in one train,
 //! which leaves as one `sendmsg`; a shorter packet ends its train.
 //!
+//! Peers behind a relay come last, one by one, in memory of their own: the engine has no part in
+//! what goes to the carrier.
+//!
 //! The lists of a chunk are kept from turn to turn; nothing is allocated once they have grown.
 
 mod packet;
@@ -13,6 +16,7 @@ mod train;
 
 pub(crate) use train::Train;
 
+use crate::carry::Outward;
 use crate::engine::Engine;
 use crate::forward::{Onward, SourceKey, Sources};
 use crate::peer::{Path, Peer, PeerTable};
@@ -81,6 +85,8 @@ struct Queue<'a> {
     slots: &'a [u32],
     /// References of the first slot that were used up.
     taken: usize,
+    /// Whether these are peers behind relays; of the others they are set aside.
+    relayed: bool,
 }
 
 /// What a turn's packets are made from.
@@ -99,13 +105,15 @@ pub struct Departure {
     runs: Vec<Run<'static>>,
     shares: Vec<(u32, Range<usize>)>,
     trains: Vec<(Path, Train)>,
+    /// Slots of peers behind relays.
+    aside: Vec<u32>,
 }
 
 impl Departure {
     /// A departure that seals by `kernel`.
     pub fn new(kernel: Kernel) -> Self {
         let (jobs, runs, shares) = (Vec::new(), Vec::new(), Vec::new());
-        Departure { kernel, jobs, runs, shares, trains: Vec::new() }
+        Departure { kernel, jobs, runs, shares, trains: Vec::new(), aside: Vec::new() }
     }
 
     /// The kernel it seals by, which the keys of peers have to be made for.
@@ -124,30 +132,82 @@ impl Departure {
         moment: Moment<'_>,
         engine: &mut dyn Engine,
         tap: &mut Tap,
+        outward: &mut Outward,
     ) -> io::Result<Departed> {
         let mut departed = Departed::default();
-        let mut queue = Queue { slots, taken: 0 };
+        let mut queue = Queue { slots, taken: 0, relayed: false };
         while !queue.slots.is_empty() {
             let room = engine.room(CHUNK_BYTES)?;
-            self.shares.clear();
-            self.trains.clear();
-            let jobs = emptied(std::mem::take(&mut self.jobs));
-            let (shares, trains) = (&mut self.shares, &mut self.trains);
-            let mut chunk = Chunk { room, used: 0, jobs, shares, trains, shed: 0 };
-            chunk.fill(&mut queue, peers, moment, tap);
-            departed.shed += chunk.shed;
-            let (room, jobs) = (chunk.room, chunk.jobs);
-            if self.seal(room, &jobs, peers) {
-                departed.packets += jobs.len() as u64;
-                for &(Path::Udp { socket, remote }, train) in &self.trains {
-                    engine.send(socket, remote, train.len, train.segment);
+            if self.make_chunk(room, &mut queue, peers, moment, tap, &mut departed) {
+                for &(path, train) in &self.trains {
+                    if let Path::Udp { socket, remote } = path {
+                        engine.send(socket, remote, train.len, train.segment);
+                    }
                 }
-            } else {
-                departed.shed += jobs.len() as u64;
             }
-            self.jobs = emptied(jobs);
+        }
+        while let Some(slot) = self.aside.pop() {
+            self.depart_relayed(slot, peers, moment, tap, outward, &mut departed);
         }
         Ok(departed)
+    }
+
+    /// Sends everything that waits for a peer behind a relay. Trains are taken apart again: a relay
+    /// takes datagrams.
+    fn depart_relayed(
+        &mut self,
+        slot: u32,
+        peers: &mut PeerTable,
+        moment: Moment<'_>,
+        tap: &mut Tap,
+        outward: &mut Outward,
+        departed: &mut Departed,
+    ) {
+        let Some(id) = peers.at(slot).map(|peer| peer.id) else { return };
+        let mut room = outward.take_room(CHUNK_BYTES);
+        let mut queue = Queue { slots: &[slot], taken: 0, relayed: true };
+        while !queue.slots.is_empty() {
+            if !self.make_chunk(&mut room, &mut queue, peers, moment, tap, departed) {
+                continue;
+            }
+            let mut at: usize = 0;
+            for &(path, train) in &self.trains {
+                at = at.next_multiple_of(ALIGN);
+                let sealed = room.get(at..at + train.len).unwrap_or_default();
+                at += train.len;
+                let Path::Relay { remote } = path else { continue };
+                for datagram in sealed.chunks(usize::from(train.segment).max(1)) {
+                    outward.push(id, remote, datagram);
+                }
+            }
+        }
+        outward.return_room(room);
+    }
+
+    /// Writes and seals what fits into `room`, from the front of the queue. False if nothing of it
+    /// may leave.
+    fn make_chunk(
+        &mut self,
+        room: &mut [u8],
+        queue: &mut Queue<'_>,
+        peers: &mut PeerTable,
+        moment: Moment<'_>,
+        tap: &mut Tap,
+        departed: &mut Departed,
+    ) -> bool {
+        self.shares.clear();
+        self.trains.clear();
+        let jobs = emptied(std::mem::take(&mut self.jobs));
+        let (shares, trains, aside) = (&mut self.shares, &mut self.trains, &mut self.aside);
+        let mut chunk = Chunk { room, used: 0, jobs, shares, trains, aside, shed: 0 };
+        chunk.fill(queue, peers, moment, tap);
+        departed.shed += chunk.shed;
+        let (room, jobs) = (chunk.room, chunk.jobs);
+        let sealed = self.seal(room, &jobs, peers);
+        let counted = if sealed { &mut departed.packets } else { &mut departed.shed };
+        *counted += jobs.len() as u64;
+        self.jobs = emptied(jobs);
+        sealed
     }
 
     /// Seals a chunk. False if that failed, which it never should: then nothing of it may leave.
@@ -180,6 +240,7 @@ struct Chunk<'r, 'l, 's> {
     /// Whose each run of jobs is.
     shares: &'l mut Vec<(u32, Range<usize>)>,
     trains: &'l mut Vec<(Path, Train)>,
+    aside: &'l mut Vec<u32>,
     shed: u64,
 }
 
@@ -196,7 +257,7 @@ impl<'s> Chunk<'_, '_, 's> {
             let [slot, rest @ ..] = queue.slots else { return };
             if let Some(peer) = peers.at_mut(*slot) {
                 let start = self.jobs.len();
-                let done = self.take(peer, &mut queue.taken, moment, tap);
+                let done = self.take(peer, queue, moment, tap);
                 if self.jobs.len() > start {
                     self.shares.push((*slot, start..self.jobs.len()));
                 }
@@ -208,16 +269,23 @@ impl<'s> Chunk<'_, '_, 's> {
         }
     }
 
-    /// Takes a peer's references behind the first `taken`; false if there was no room for all.
+    /// Takes a peer's references behind the first that were taken; false if there was no room for
+    /// all.
     fn take(
         &mut self,
         peer: &mut Peer,
-        taken: &mut usize,
+        queue: &mut Queue<'_>,
         moment: Moment<'s>,
         tap: &mut Tap,
     ) -> bool {
+        let (taken, relayed) = (&mut queue.taken, queue.relayed);
         let mut waiting = std::mem::take(&mut peer.queue);
         match (peer.path, &peer.keys) {
+            (Some(Path::Relay { .. }), Some(_)) if !relayed => {
+                peer.queue = waiting;
+                self.aside.push(peer.id.slot);
+                return true;
+            }
             (Some(path), Some(_)) => {
                 while *taken < waiting.len() && self.has_room_for(waiting.len() - *taken) {
                     *taken += self.make_train(path, peer, &waiting[*taken..], moment, tap);

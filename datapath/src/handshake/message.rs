@@ -40,6 +40,11 @@ impl Datagram {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 
+    /// The content, to be worked on in place.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(..usize::from(self.len)).unwrap_or_default()
+    }
+
     /// Lets `write` fill the whole buffer; what it returns becomes the length.
     pub(super) fn fill_with(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool {
         let len = write(&mut self.bytes);

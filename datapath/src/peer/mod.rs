@@ -12,7 +12,7 @@ mod table;
 pub use address::{AddressTable, PER_PEER};
 pub use keys::Keys;
 pub use line::{Layer, MAX_LAYERS, PeerLine, ReceiveLine};
-pub use path::Path;
+pub use path::{Path, RELAYED};
 pub use seen::Seen;
 pub use streams::{MAX_STREAMS, StreamRole, Streams};
 pub use table::PeerTable;
@@ -42,6 +42,8 @@ pub struct Peer {
     pub signalling: SignallingProgress,
     /// The way, once there is one.
     pub path: Option<Path>,
+    /// Our address on the relay that was allocated for it, if one was.
+    pub relay: Option<SocketAddr>,
     /// Addresses it proved to be at, at most [`PER_PEER`], oldest first.
     pub addresses: Vec<(u16, SocketAddr)>,
     /// Our DTLS role, once settled.

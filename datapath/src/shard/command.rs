@@ -26,6 +26,7 @@ impl Shard {
                 }
                 self.pump_ice(peer.slot);
             }
+            ShardCommand::Relay { peer, relayed } => self.add_relay(peer, relayed),
             ShardCommand::EndOfCandidates { peer } => {
                 if let Some(peer) = self.peers.get_mut(peer) {
                     peer.signalling.trickling_done = true;
@@ -86,6 +87,7 @@ impl Shard {
                 answered: transport.remote.is_some(),
             },
             path: None,
+            relay: None,
             addresses: Vec::new(),
             role: transport.dtls_role,
             fingerprint: transport.fingerprint,
@@ -117,7 +119,7 @@ impl Shard {
             self.now.instant,
             &FullConfig {
                 local: &transport.local,
-                addresses: &self.config.sockets,
+                addresses: if transport.relay_only { &[] } else { &self.config.sockets },
                 controlling: transport.controlling,
                 tie_breaker: self.config.secret.rotate_left(17) ^ id.to_bits(),
             },

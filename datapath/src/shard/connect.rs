@@ -3,7 +3,7 @@
 use super::Shard;
 use crate::data::{INBOX, Pipe};
 use crate::handshake::{Datagram, FromLane, ToLane};
-use crate::peer::{Keys, Path};
+use crate::peer::{Keys, Path, RELAYED};
 use bifrons_core::dtls::{KeyingMaterial, Role};
 use bifrons_core::ice::{FailureAction, IceEvent, stun};
 use bifrons_core::media::{DownReason, Fact, PeerId, ShardEvent};
@@ -36,38 +36,54 @@ impl Shard {
             else {
                 return;
             };
+            let (id, relayed) = (peer.id, peer.relay == Some(transmit.pair.local));
+            let remote = transmit.pair.remote;
             let sockets = &self.config.sockets;
             if let Some(socket) = sockets.iter().position(|&local| local == transmit.pair.local) {
-                self.outbox.send(socket as u16, transmit.pair.remote, transmit.len);
+                self.outbox.send(socket as u16, remote, transmit.len);
+            } else if relayed
+                && let Some(bytes) = self.outbox.room(stun::MAX_MESSAGE).get(..transmit.len)
+            {
+                self.outward.push(id, remote, bytes);
             }
         }
     }
 
-    fn socket_of(&self, local: SocketAddr) -> Option<u16> {
-        self.config.sockets.iter().position(|&have| have == local).map(|at| at as u16)
+    /// The socket behind an address of ours; [`RELAYED`] for the peer's relay.
+    fn socket_of(&self, slot: u32, local: SocketAddr) -> Option<u16> {
+        let socket = self.config.sockets.iter().position(|&have| have == local);
+        let relay = || (self.peers.at(slot)?.relay == Some(local)).then_some(RELAYED);
+        socket.map(|at| at as u16).or_else(relay)
     }
 
     fn ice_event(&mut self, slot: u32, event: IceEvent) {
         match event {
             IceEvent::ValidatedAddress(pair) => {
-                let Some(socket) = self.socket_of(pair.local) else { return };
-                self.addresses.insert(socket, pair.remote, slot);
+                let Some(socket) = self.socket_of(slot, pair.local) else { return };
+                // What a relay brings names its peer.
+                if socket != RELAYED {
+                    self.addresses.insert(socket, pair.remote, slot);
+                }
                 if let Some(peer) = self.peers.at_mut(slot) {
                     peer.addresses.push((socket, pair.remote));
                 }
             }
             IceEvent::RetiredAddress(pair) => {
-                let Some(socket) = self.socket_of(pair.local) else { return };
+                let Some(socket) = self.socket_of(slot, pair.local) else { return };
                 self.addresses.remove(socket, pair.remote, slot);
                 if let Some(peer) = self.peers.at_mut(slot) {
                     peer.addresses.retain(|&have| have != (socket, pair.remote));
                 }
             }
             IceEvent::SelectedPair(selected) => {
-                let Some(socket) = self.socket_of(selected.pair.local) else { return };
+                let Some(socket) = self.socket_of(slot, selected.pair.local) else { return };
                 let Some(peer) = self.peers.at_mut(slot) else { return };
                 peer.way.selected = Some(selected);
-                peer.path = Some(Path::Udp { socket, remote: selected.pair.remote });
+                let remote = selected.pair.remote;
+                peer.path = Some(match socket {
+                    RELAYED => Path::Relay { remote },
+                    socket => Path::Udp { socket, remote },
+                });
                 let fact = ShardEvent::Fact { peer: peer.id, fact: Fact::Path(selected) };
                 self.tell(fact);
                 self.start_handshake(slot);
@@ -159,9 +175,16 @@ impl Shard {
         match message {
             FromLane::Record { peer, datagram } => {
                 let known = self.peers.get_mut(peer).and_then(|peer| Some((peer.path?, peer)));
-                if let Some((Path::Udp { socket, remote }, peer)) = known {
-                    peer.way.dtls_sent.count(datagram.bytes().len());
-                    self.outbox.push(socket, remote, datagram.bytes());
+                if let Some((path, known)) = known {
+                    known.way.dtls_sent.count(datagram.bytes().len());
+                    match path {
+                        Path::Udp { socket, remote } => {
+                            self.outbox.push(socket, remote, datagram.bytes());
+                        }
+                        Path::Relay { remote } => {
+                            self.outward.push(peer, remote, datagram.bytes());
+                        }
+                    }
                 }
                 self.reuse(datagram);
             }

@@ -4,6 +4,7 @@
 //! answers, then timers, then departure. The thread around it ([`crate::run`]), or the simulator,
 //! supplies time, an [`Engine`](crate::engine::Engine) and the far ends of its queues.
 
+mod carried;
 mod clock;
 mod command;
 mod connect;
@@ -26,6 +27,7 @@ pub use clock::{Clock, Now};
 pub use outbox::Outbox;
 pub use timers::Timers;
 
+use crate::carry::Outward;
 use crate::data::DataDesk;
 use crate::departure::Departure;
 use crate::forward::Sources;
@@ -90,6 +92,8 @@ pub struct Shard {
     timers: Timers,
     outbox: Outbox,
     tap: Tap,
+    /// Datagrams for peers behind relays, made in this turn.
+    pub(crate) outward: Outward,
     /// Slots of peers with something to send in this turn.
     departing: Vec<u32>,
     departure: Departure,
@@ -139,6 +143,7 @@ impl Shard {
             timers: Timers::default(),
             outbox: Outbox::default(),
             tap: Tap::default(),
+            outward: Outward::default(),
             departing: Vec::with_capacity(256),
             departure: Departure::new(Kernel::detect()),
             data: DataDesk::default(),
@@ -173,7 +178,8 @@ impl Shard {
 
     /// Its counters now.
     pub fn counters(&self) -> ShardCounters {
-        let shed = self.counters.shed + self.unsent + self.outbox.refused() + self.ports.refused();
+        let lost_on_the_way = self.outbox.refused() + self.ports.refused() + self.outward.refused();
+        let shed = self.counters.shed + self.unsent + lost_on_the_way;
         ShardCounters { peers: self.peers.len(), shed, ..self.counters }
     }
 

@@ -3,7 +3,7 @@
 use super::Shard;
 use crate::departure::Departing;
 use crate::forward::{Sink, SourceKey};
-use crate::peer::{Enqueued, Path, Peer};
+use crate::peer::{Enqueued, Peer};
 use crate::tap::{Direction, TappedKind};
 use bifrons_core::media::{Fact, PeerId, RoundTrip, ShardEvent, SourceId};
 use bifrons_core::rtcp::{Compound, CompoundWriter, Nack, NtpTime, ReportBlock, Rtcp, SenderInfo};
@@ -149,9 +149,8 @@ impl Shard {
         write: impl FnOnce(&mut CompoundWriter<'_>, &mut Peer),
     ) -> bool {
         let Some(peer) = self.peers.at_mut(slot) else { return false };
-        let (Some(Path::Udp { socket, remote }), Some(_)) = (peer.path, &peer.keys) else {
-            return false;
-        };
+        let (Some(path), Some(_)) = (peer.path, &peer.keys) else { return false };
+        let id = peer.id;
         let room = self.outbox.room(ROOM);
         if room.len() < ROOM {
             return false;
@@ -166,7 +165,7 @@ impl Shard {
         self.tap.note(&mut peer.tapping, self.now, out, kind, &room[..len]);
         let sealed = peer.keys.as_mut().and_then(|keys| keys.seal_rtcp(room, len));
         if let Some(len) = sealed {
-            self.outbox.send(socket, remote, len);
+            self.send_by(id, path, len);
         }
         sealed.is_some()
     }

@@ -37,8 +37,8 @@ impl Shard {
         self.send_outbox(engine)?;
         let mut departing = std::mem::take(&mut self.departing);
         let moment = Moment { sources: &self.sources, now: self.now };
-        let (peers, tap) = (&mut self.peers, &mut self.tap);
-        let departed = self.departure.depart(&departing, peers, moment, engine, tap)?;
+        let (peers, tap, outward) = (&mut self.peers, &mut self.tap, &mut self.outward);
+        let departed = self.departure.depart(&departing, peers, moment, engine, tap, outward)?;
         self.counters.forwarded += departed.packets;
         self.counters.shed += departed.shed;
         departing.clear();

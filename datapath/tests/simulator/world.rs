@@ -18,6 +18,7 @@ use bifrons_core::media::{
     DownReason, Fact, Line, LineId, PeerId, PeerSetup, PeerStatistics, PeerUpdate, Plan,
     QueryTicket, Route, ShardCommand, ShardCounters, ShardEvent, SinkId, SourceId, Transport,
 };
+use bifrons_datapath::carry::Carrier;
 use bifrons_datapath::dtls_openssl::{Certificate, DtlsContext, DtlsSettings, KeyKind};
 use bifrons_datapath::handoff;
 use bifrons_datapath::handshake::{FromLane, Lane, LaneLimits, Outbox, ToLane};
@@ -563,6 +564,7 @@ fn transport(
         end_of_candidates: true,
         dtls_role: Some(Role::Server),
         fingerprint: Some(fingerprint),
+        relay_only: false,
     }
 }
 
@@ -595,11 +597,14 @@ fn node(
     let (from_lane, from_lane_in) = link(2048, bell);
     let lane = Lane::new(context.clone(), LaneLimits::default());
     let clock = Clock::new(start, WALL_US);
+    let (carrier, carried) = Carrier::link(std::slice::from_ref(bell)).expect("an eventfd");
+    let [carrier_ends] = <[_; 1]>::try_from(carried).expect("one shard");
     let ports = Ports {
         commands: commands_in,
         events: events_out,
         to_lane: to_lane_out,
         from_lane: from_lane_in,
+        carrier: carrier_ends,
         neighbours,
         bell: bell.clone(),
     };

@@ -70,7 +70,7 @@ fn ice(view: &ConnectionView<'_>, way: Option<&WayStatistics>, clock: Clock) -> 
     let failed = way.and_then(|way| way.failed);
     ice.put_some("failed-detected", failed.map(|at| clock.us(at)));
     ice.put_some("icetimer-started", failed.map(|_| true));
-    // Our candidates are known from the start.
+    // Our candidates are known from the start, but for a relay's.
     ice.put_some("gathered", view.opened.map(|at| clock.us(at)));
     ice.put_some("connected", way.and_then(|way| way.connected).map(|at| clock.us(at)));
     let some = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());

@@ -2,6 +2,7 @@
 
 mod offers;
 mod peers;
+mod relay;
 mod rounds;
 mod routes;
 mod trickle;
@@ -87,8 +88,8 @@ impl Bench {
             }
         };
         let mut negotiation = Negotiation::new(settings, Box::new(recorder), Box::new(random));
-        negotiation.attached(ADA, 100);
-        negotiation.attached(BOB, 200);
+        negotiation.attached(ADA, 100, None);
+        negotiation.attached(BOB, 200, None);
         Bench { negotiation, record }
     }
 

@@ -100,7 +100,7 @@ fn without_a_living_shard_an_offer_is_refused() {
 fn handles_of_a_session_share_a_shard() {
     let mut bench = Bench::new(4);
     let cleo = HandleKey(3);
-    bench.negotiation.attached(cleo, 100);
+    bench.negotiation.attached(cleo, 100, None);
     for handle in [ADA, BOB, cleo] {
         bench.connect(handle, CHROMIUM);
     }

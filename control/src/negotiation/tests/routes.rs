@@ -17,7 +17,7 @@ impl Stage {
     fn new(shards: usize, peers: usize) -> Self {
         let mut bench = Bench::new(shards);
         for index in 0..peers {
-            bench.negotiation.attached(handle(index), 1000 + index as u64);
+            bench.negotiation.attached(handle(index), 1000 + index as u64, None);
             bench.connect(handle(index), CHROMIUM);
         }
         bench.sent();

@@ -125,7 +125,7 @@ impl Default for Nat {
             turn_pwd: None,
             turn_rest_api: None,
             turn_rest_api_key: None,
-            turn_rest_api_method: RestMethod::Get,
+            turn_rest_api_method: RestMethod::Post,
             turn_rest_api_timeout_s: 10,
             allow_force_relay: false,
             ice_enforce_list: Vec::new(),

@@ -26,6 +26,32 @@ fn two_full_agents_connect_at_once() {
 }
 
 #[test]
+fn an_agent_that_has_a_relay_alone_is_reached_through_it() {
+    let relayed = addr("203.0.113.9:50000");
+    let mut w = World::new(3, |now| {
+        [End::full(now, 0, &["192.0.2.1:9000"], true), End::full(now, 1, &[], false)]
+    });
+    w.signal_all();
+    assert!(!w.run(Duration::from_secs(2), |w| w.both(IceState::Connected)));
+    // It comes late, as allocations do, and the peer never hears of it: our checks show it.
+    w.ends[1].sockets.push(relayed);
+    let now = w.now;
+    w.ends[1].agent.add_relayed(now, relayed);
+    w.connect();
+    w.assert_paths_meet();
+    let selected = w.ends[1].selected().expect("selected");
+    assert_eq!((selected.pair.local, selected.local_kind), (relayed, CandidateKind::Relayed));
+    let seen = w.ends[0].selected().expect("selected");
+    assert_eq!((seen.pair.remote, seen.remote_kind), (relayed, CandidateKind::PeerReflexive));
+    // A restart keeps it.
+    w.restart(1, 9);
+    w.restart(0, 8);
+    w.signal_all();
+    w.connect();
+    assert_eq!(w.ends[1].selected().expect("selected").pair.local, relayed);
+}
+
+#[test]
 fn two_full_agents_connect_over_many_addresses_and_loss() {
     for seed in 0..30 {
         let mut w = World::new(seed, |now| {
