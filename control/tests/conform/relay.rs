@@ -137,11 +137,14 @@ fn webrtc_48_an_unresolvable_turn_uri_is_survived() {
 /// A call that only a relay can carry, both ways.
 async fn relayed(transport: &str) {
     let coturn = Coturn::start().await;
+    let (host, port) = match transport {
+        // Its certificate names no other.
+        "tls" => ("127.0.0.1".to_owned(), coturn.tls_port),
+        _ => (local_ip().to_string(), coturn.port),
+    };
     let nat = format!(
-        "turn_server = \"{}\" turn_port = {} turn_type = \"{transport}\" turn_user = \"ada\" \
-         turn_pwd = \"secret\" allow_force_relay = true",
-        local_ip(),
-        coturn.port
+        "turn_server = \"{host}\" turn_port = {port} turn_type = \"{transport}\" turn_user = \"ada\" \
+         turn_pwd = \"secret\" allow_force_relay = true"
     );
     let Some(server) = server(&nat).await else { return };
     let mut call = call(&server, json!({})).await;
@@ -174,6 +177,11 @@ fn webrtc_relay_media_flows_through_turn_over_udp() {
 #[test]
 fn webrtc_relay_media_flows_through_turn_over_tcp() {
     run(relayed("tcp"));
+}
+
+#[test]
+fn webrtc_relay_media_flows_through_turn_over_tls() {
+    run(relayed("tls"));
 }
 
 #[test]

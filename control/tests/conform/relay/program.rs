@@ -25,6 +25,11 @@ pub(super) fn free_ports() -> (u16, u16) {
     (tcp.expect("a port").port(), udp.expect("a port").port())
 }
 
+/// A file of the certificate for `localhost` and 127.0.0.1.
+pub(super) fn certificate(name: &str) -> String {
+    format!("{}/tests/conform/tls/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
 /// A folder that nobody else uses.
 pub(super) fn folder(what: &str) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -82,6 +87,7 @@ impl Program {
             .stdout(log.try_clone().expect("a log"))
             .stderr(log)
             .stdin(Stdio::null())
+            .env("SSL_CERT_FILE", certificate("cert.pem"))
             .spawn()
             .expect("the program starts");
         Program { child: Some(child), folder, ws: format!("127.0.0.1:{ws}") }
