@@ -229,6 +229,7 @@ fn flush<T>(waiting: &mut std::collections::VecDeque<T>, ring: &mut Tx<T>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::carry::Carrier;
     use crate::queue::link;
     use crate::shard::{Clock, ShardConfig};
 
@@ -253,7 +254,10 @@ mod tests {
         let (events, heard) = link(2, &bell);
         let (to_lane, _) = link(1, &bell);
         let (_, from_lane) = link(1, &bell);
-        let ports = Ports { commands, events, to_lane, from_lane, neighbours: Vec::new(), bell };
+        let (_, carried) = Carrier::link(std::slice::from_ref(&bell)).expect("an eventfd");
+        let [carrier] = <[_; 1]>::try_from(carried).expect("one shard");
+        let neighbours = Vec::new();
+        let ports = Ports { commands, events, to_lane, from_lane, carrier, neighbours, bell };
         (Shard::new(config, clock, clock.at(now)), ports, heard)
     }
 
