@@ -1,7 +1,7 @@
 //! Peers behind a relay: what comes from the carrier, and what goes to it.
 
-use super::Shard;
-use crate::carry::Carried;
+use super::{Outbox, Shard};
+use crate::carry::{Carried, Outward};
 use crate::peer::{Path, RELAYED};
 use bifrons_core::media::PeerId;
 use bifrons_core::rtp::is_rtcp;
@@ -42,15 +42,33 @@ impl Shard {
             _ => self.counters.stray += 1,
         }
     }
+}
 
-    /// Sends the first `len` bytes of the outbox's room the way that `path` says.
-    pub(super) fn send_by(&mut self, id: PeerId, path: Path, len: usize) {
-        match path {
-            Path::Udp { socket, remote } => self.outbox.send(socket, remote, len),
+impl Path {
+    /// Sends the first `len` bytes of the outbox's last room to peer `id` this way.
+    pub(super) fn send(self, id: PeerId, outbox: &mut Outbox, outward: &mut Outward, len: usize) {
+        match self {
+            Path::Udp { socket, remote } => outbox.send(socket, remote, len),
             Path::Relay { remote } => {
-                if let Some(bytes) = self.outbox.room(len).get(..len) {
-                    self.outward.push(id, remote, bytes);
+                if let Some(bytes) = outbox.room(len).get(..len).filter(|_| len > 0) {
+                    outward.push(id, remote, bytes);
                 }
+            }
+        }
+    }
+
+    /// Sends a copy of a datagram to peer `id` this way.
+    pub(super) fn push(
+        self,
+        id: PeerId,
+        outbox: &mut Outbox,
+        outward: &mut Outward,
+        datagram: &[u8],
+    ) {
+        match self {
+            Path::Udp { socket, remote } => outbox.push(socket, remote, datagram),
+            Path::Relay { remote } => {
+                outward.push(id, remote, datagram);
             }
         }
     }

@@ -177,14 +177,7 @@ impl Shard {
                 let known = self.peers.get_mut(peer).and_then(|peer| Some((peer.path?, peer)));
                 if let Some((path, known)) = known {
                     known.way.dtls_sent.count(datagram.bytes().len());
-                    match path {
-                        Path::Udp { socket, remote } => {
-                            self.outbox.push(socket, remote, datagram.bytes());
-                        }
-                        Path::Relay { remote } => {
-                            self.outward.push(peer, remote, datagram.bytes());
-                        }
-                    }
+                    path.push(peer, &mut self.outbox, &mut self.outward, datagram.bytes());
                 }
                 self.reuse(datagram);
             }

@@ -4,7 +4,6 @@ use super::Shard;
 use crate::data::{DataPost, DataSink, Export, PeerData, Pipe};
 use crate::dtls_openssl::RecordLayer;
 use crate::handshake::{Datagram, ToLane};
-use crate::peer::Path;
 use bifrons_core::media::{
     DataCommand, DataEvent, DataPlan, Line, LineId, MediaKind, PeerId, ShardEvent, SinkId, SourceId,
 };
@@ -190,10 +189,9 @@ impl Shard {
         let Some(peer) = self.peers.get_mut(id) else { return };
         let Some(mut data) = peer.data.take() else { return };
         self.data.forget(id);
-        if let (Pipe::Here(layer), Some(Path::Udp { socket, remote })) = (&mut data.pipe, peer.path)
-        {
+        if let (Pipe::Here(layer), Some(path)) = (&mut data.pipe, peer.path) {
             let len = layer.farewell(self.outbox.room(64));
-            self.outbox.send(socket, remote, len.unwrap_or(0));
+            path.send(id, &mut self.outbox, &mut self.outward, len.unwrap_or(0));
         }
     }
 

@@ -4,7 +4,6 @@ use super::Shard;
 use crate::data::{DataPost, MESSAGES, PACKETS, PACKETS_A_PEER, PEERS, Pipe, RECORDS, RETRY_US};
 use crate::dtls_openssl::Opened;
 use crate::handshake::{Datagram, ToLane};
-use crate::peer::Path;
 use bifrons_core::dtls::MAX_DATAGRAM;
 use bifrons_core::media::{
     DataEvent, DataMessage, DownReason, LineId, PeerId, ShardEvent, SourceId,
@@ -59,7 +58,7 @@ impl Shard {
         let Some(data) = &mut peer.data else { return };
         let Pipe::Here(layer) = &mut data.pipe else { return };
         let (mut transport, mut closed) = (data.transport.as_mut(), false);
-        let outbox = &mut self.outbox;
+        let (outbox, outward) = (&mut self.outbox, &mut self.outward);
         peer.unopened += layer.open(datagram.bytes(), |opened| match opened {
             Opened::Data(packet) => {
                 if let Some(transport) = &mut transport {
@@ -68,8 +67,8 @@ impl Shard {
             }
             Opened::Closed(_) => closed = true,
             Opened::Again(datagram) => {
-                if let Some(Path::Udp { socket, remote }) = path {
-                    outbox.push(socket, remote, datagram);
+                if let Some(path) = path {
+                    path.push(id, outbox, outward, datagram);
                 }
             }
         });
@@ -242,9 +241,7 @@ impl Shard {
         let now = self.now.instant;
         let Some(peer) = self.peers.at_mut(slot) else { return false };
         let (id, path) = (peer.id, peer.path);
-        let (Some(data), Some(Path::Udp { socket, remote })) = (&mut peer.data, path) else {
-            return false;
-        };
+        let (Some(data), Some(path)) = (&mut peer.data, path) else { return false };
         let Some(transport) = &mut data.transport else { return false };
         for _ in 0..PACKETS_A_PEER.min(*budget) {
             match &mut data.pipe {
@@ -257,7 +254,7 @@ impl Shard {
                     let Some(packet) = transport.poll_packet(now) else { return false };
                     let len = layer.seal(&packet, room).unwrap_or(0);
                     peer.way.dtls_sent.count(len);
-                    self.outbox.send(socket, remote, len);
+                    path.send(id, &mut self.outbox, &mut self.outward, len);
                 }
                 Pipe::Lane => {
                     if self.to_lane.len() >= LANE_BACKLOG {

@@ -165,7 +165,7 @@ impl Shard {
         self.tap.note(&mut peer.tapping, self.now, out, kind, &room[..len]);
         let sealed = peer.keys.as_mut().and_then(|keys| keys.seal_rtcp(room, len));
         if let Some(len) = sealed {
-            self.send_by(id, path, len);
+            path.send(id, &mut self.outbox, &mut self.outward, len);
         }
         sealed.is_some()
     }
