@@ -597,7 +597,7 @@ fn node(
     let (from_lane, from_lane_in) = link(2048, bell);
     let lane = Lane::new(context.clone(), LaneLimits::default());
     let clock = Clock::new(start, WALL_US);
-    let (carrier, carried) = Carrier::link(std::slice::from_ref(bell)).expect("an eventfd");
+    let (_, carried) = Carrier::link(std::slice::from_ref(bell)).expect("an eventfd");
     let [carrier_ends] = <[_; 1]>::try_from(carried).expect("one shard");
     let ports = Ports {
         commands: commands_in,
