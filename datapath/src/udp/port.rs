@@ -16,12 +16,13 @@ const TRIES: u32 = 512;
 /// # Errors
 /// What the system says of the last try, with the address in the text.
 pub fn open_port(request: &PortRequest, pick: u16) -> io::Result<UdpSocket> {
+    let size = u32::from(request.last.saturating_sub(request.first)) + 1;
     if let Some(group) = request.group {
-        let port = request.first;
+        // Groups are shared: no port of theirs is ever taken.
+        let port = request.first.saturating_add((u32::from(pick) % size) as u16);
         return open_group(group, port, request.interface)
             .map_err(|error| named(error, group, port));
     }
-    let size = u32::from(request.last.saturating_sub(request.first)) + 1;
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for step in 0..size.min(TRIES) {
         let offset = (u32::from(pick) + step) % size;
@@ -118,6 +119,31 @@ mod tests {
         let one = PortRequest { first: second.port(), last: second.port(), ..range };
         let taken = UdpSocket::bind(second).map(drop);
         assert_eq!(taken.is_ok(), open_port(&one, 9).is_ok(), "that one or none");
+    }
+
+    #[test]
+    fn what_is_sent_to_a_group_arrives_at_all_who_joined() {
+        let group = Ipv4Addr::new(239, 255, 7, 9);
+        let joined = PortRequest {
+            interface: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            group: Some(IpAddr::V4(group)),
+            ..PortRequest::new(0, 20_000, 60_000)
+        };
+        let first = open_port(&joined, 4711).expect("a port");
+        let port = first.local_addr().expect("its address").port();
+        assert_eq!(port, 24_711);
+        let one = PortRequest { first: port, last: port, ..joined };
+        let second = open_port(&one, 0).expect("the same again");
+        let sender = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
+        sender.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).expect("sends there");
+        sender.send_to(b"x", &SocketAddr::from((group, port)).into()).expect("sends");
+        for port in [first, second] {
+            port.set_nonblocking(false).expect("blocks");
+            port.set_read_timeout(Some(std::time::Duration::from_secs(5))).expect("a limit");
+            assert_eq!(port.recv(&mut [0; 4]).expect("it arrives"), 1);
+        }
+        let odd = PortRequest { interface: Some(IpAddr::V6(Ipv6Addr::LOCALHOST)), ..joined };
+        assert!(open_port(&odd, 0).is_err(), "an IPv4 group on an IPv6 interface");
     }
 
     #[test]

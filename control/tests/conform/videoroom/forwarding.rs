@@ -17,7 +17,11 @@ struct Host(UdpSocket);
 
 impl Host {
     async fn new() -> Self {
-        Host(UdpSocket::bind("127.0.0.1:0").await.expect("a port"))
+        Self::at("127.0.0.1:0").await
+    }
+
+    async fn at(address: &str) -> Self {
+        Host(UdpSocket::bind(address).await.expect("a port"))
     }
 
     fn port(&self) -> u16 {
@@ -107,6 +111,25 @@ async fn simulcaster(stage: &Stage) -> Guest {
         sender.peer.send(&sender.mids[0], Some(rid), shape).await.expect("sends");
     }
     sender
+}
+
+#[test]
+fn videoroom_71_a_host_may_have_an_ipv6_address_or_a_name() {
+    run(async {
+        let mut stage = Stage::set(json!({})).await;
+        let sender = stage.sender(false).await;
+        let (six, named) = (Host::at("[::1]:0").await, Host::new().await);
+        let streams = json!([
+            {"mid": sender.mids[0], "port": six.port(), "host": "::1"},
+            {"mid": sender.mids[0], "port": named.port(), "host": "localhost",
+             "host_family": "ipv4"},
+        ]);
+        let made = forward(&mut stage, &sender, streams).await;
+        let hosts: Vec<_> = made.iter().map(|one| one["host"].clone()).collect();
+        assert_eq!(hosts, ["::1", "127.0.0.1"]);
+        six.packets(10).await;
+        named.packets(10).await;
+    });
 }
 
 #[test]
