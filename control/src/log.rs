@@ -3,7 +3,14 @@
 //! Level, timestamps and colours can be changed while the server runs. A line costs one formatting
 //! into a buffer of its own and a write; what the level leaves out costs one comparison.
 
+mod json;
+
+pub(crate) use json::ABOUT as JSON_ABOUT;
+
+use bifrons_core::config::JsonLogSettings;
+use bifrons_core::config::load::JSON_LOGGER;
 use bifrons_core::config::settings::General;
+use json::JsonLog;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -24,6 +31,12 @@ pub const MAX_LEVEL: u8 = 7;
 
 /// The log file, while there is one.
 static FILE: OnceLock<(String, Mutex<File>)> = OnceLock::new();
+
+/// The package that operators know the JSON logger by.
+pub(crate) const JSON_PACKAGE: &str = JSON_LOGGER;
+
+/// The JSON logger, while there is one.
+static JSON: OnceLock<Mutex<JsonLog>> = OnceLock::new();
 
 /// `log_prefix`.
 static PREFIX: OnceLock<String> = OnceLock::new();
@@ -53,6 +66,17 @@ pub(crate) fn start(general: &General) -> Result<(), String> {
     let lines = tracing_subscriber::fmt::layer().event_format(Lines).with_writer(sink);
     Registry::default().with(filter).with(lines).init();
     Ok(())
+}
+
+/// Writes the log as JSON too, from now on. Once a process.
+pub(crate) fn start_json(from: &JsonLogSettings) -> Result<(), String> {
+    let _ = JSON.set(Mutex::new(JsonLog::start(from)?));
+    Ok(())
+}
+
+/// Whether the log is written as JSON too.
+pub(crate) fn has_json() -> bool {
+    JSON.get().is_some()
 }
 
 /// The level in force, 0 to 7.
@@ -89,8 +113,12 @@ pub fn set_colors(on: bool) {
     COLORS.store(on, Ordering::Relaxed);
 }
 
-/// Opens the log file anew, after somebody moved the old one away.
+/// Opens the log's files anew, after somebody moved the old ones away.
 pub(crate) fn rotate() {
+    let json = JSON.get().and_then(|json| json.lock().ok()?.rotate().err());
+    if let Some(error) = json {
+        tracing::error!("JSON log: {error}");
+    }
     let Some((path, file)) = FILE.get() else { return };
     match (open(path), file.lock()) {
         (Ok(fresh), Ok(mut file)) => *file = fresh,
@@ -136,7 +164,7 @@ where
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             writer.write_str(&timestamp(since.as_secs()))?;
         }
-        let colors = colors() && FILE.get().is_none();
+        let colors = colors() && FILE.get().is_none() && !has_json();
         match *event.metadata().level() {
             Level::ERROR if colors => writer.write_str("\x1b[31m[ERR]\x1b[0m ")?,
             Level::ERROR => writer.write_str("[ERR] ")?,
@@ -192,7 +220,7 @@ fn date(mut days: u64) -> (u64, usize, u64) {
     (year, month, days + 1)
 }
 
-/// Standard output, the file, or both.
+/// Standard output, the file, the JSON file, or all of them.
 #[derive(Clone, Copy, Debug)]
 struct Sink {
     stdout: bool,
@@ -208,6 +236,13 @@ impl Write for Sink {
             && let Ok(mut file) = file.lock()
         {
             let _ = file.write_all(bytes);
+        }
+        if let Some(json) = JSON.get()
+            && let Ok(mut json) = json.lock()
+        {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let unix_us = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+            let _ = json.write(unix_us, &String::from_utf8_lossy(bytes));
         }
         Ok(bytes.len())
     }

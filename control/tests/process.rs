@@ -206,3 +206,34 @@ fn transports_auth_53_the_configured_signal_opens_the_log_anew() {
         rotates("HUP", "USR1").await;
     });
 }
+
+#[test]
+fn admin_47_and_48_the_json_log_has_an_object_a_line_and_outlives_a_move() {
+    let folder = folder("json-log");
+    let (log, moved) = (folder.join("lines.json"), folder.join("moved.json"));
+    let settings = format!("general: {{ enabled = true filename = \"{}\" }}", log.display());
+    let rotation = "general: { debug_timestamps = true log_rotate_sig = \"SIGUSR1\" }";
+    let mut program = Program::start_with(rotation, &[], &[("janus.logger.jsonlog", settings)]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), async {
+        let session = session(&program.url(), Duration::from_secs(10)).await;
+        std::fs::rename(&log, &moved).expect("moved");
+        program.signal("USR1");
+        appears(&log).await;
+        session.keepalive().await.expect("it lives");
+        program.signal("TERM");
+        assert_eq!(program.ended(Duration::from_secs(10)).await.code(), Some(0));
+    });
+    for (path, words) in [(&moved, "up and running"), (&log, "stopping")] {
+        let text = std::fs::read_to_string(path).expect("text");
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("an object a line"))
+            .collect();
+        let said = |line: &serde_json::Value| line["line"].as_str().unwrap_or_default().to_owned();
+        assert!(lines.iter().all(|line| line["timestamp"].as_u64() > Some(1_700_000_000_000_000)));
+        assert!(lines.iter().all(|line| said(line).ends_with('\n') && said(line).starts_with('[')));
+        assert!(lines.iter().any(|line| said(line).contains(words)), "{text}");
+    }
+    let _ = std::fs::remove_dir_all(&folder);
+}

@@ -4,6 +4,7 @@
 
 use super::{Fields, Outcome, Reply, Request, failed};
 use crate::event::{Event, EventKind};
+use crate::log;
 use crate::transport::{Transport, moment};
 use bifrons_core::api::{ApiError, ErrorCode, Expect, Style, optional, required};
 use serde_json::{Map, Value, json};
@@ -58,7 +59,7 @@ fn query_transport(request: &Request<'_>) -> Result<Reply, ApiError> {
         Some(body) => ask_transport(request, transport, body),
         None => Err((412, "Missing mandatory element (request)".to_owned())),
     };
-    let answer = answer.unwrap_or_else(|(code, text)| json!({ "error_code": code, "error": text }));
+    let answer = answer.unwrap_or_else(|(code, text)| refusal(code, &text));
     Ok(Reply::with("response", answer))
 }
 
@@ -133,10 +134,23 @@ fn query_event_handler(request: &Request<'_>) -> Result<Reply, ApiError> {
         .ok_or_else(|| unknown("Invalid event handler"))
 }
 
-/// There are no loggers beside the log itself.
+/// The JSON logger knows one request (admin-events-recording §9).
 fn query_logger(request: &Request<'_>) -> Result<Reply, ApiError> {
-    let _ = (text(request, "logger")?, passed_on(request)?);
-    Err(unknown("Invalid logger"))
+    let (package, body) = (text(request, "logger")?, passed_on(request)?);
+    if package != log::JSON_PACKAGE || !log::has_json() {
+        return Err(unknown("Invalid logger"));
+    }
+    let answer = match body.get("request").map(Value::as_str) {
+        Some(Some("info")) => json!({ "result": 200 }),
+        Some(Some(word)) => refusal(411, &format!("Unknown request '{word}'")),
+        Some(None) => refusal(413, "Invalid element type (request should be a string)"),
+        None => refusal(412, "Missing mandatory element (request)"),
+    };
+    Ok(Reply::with("response", answer))
+}
+
+fn refusal(code: u16, text: &str) -> Value {
+    json!({ "error_code": code, "error": text })
 }
 
 fn custom_event(request: &Request<'_>) -> Result<Reply, ApiError> {

@@ -7,12 +7,10 @@ use super::nanomsg::NanomsgEvents;
 use super::rabbitmq::RabbitMqEvents;
 use super::websocket::WsEvents;
 use super::{FeedSettings, Hub, Mask};
-use bifrons_core::api::Style;
 use bifrons_core::config::event::{
     EventSettings, GelfEventSettings, MqttEventSettings, NanomsgEventSettings,
     RabbitMqEventSettings, SampleEventSettings, WsEventSettings,
 };
-use bifrons_core::config::transport::JsonStyle;
 use bifrons_core::config::{Configuration, Configured};
 use std::path::Path;
 use std::rc::Rc;
@@ -75,12 +73,11 @@ pub fn settings<C: Configured>(configuration: &mut Configuration, name: &str) ->
 
 /// What a handler's file says to its feed.
 pub fn feed_settings(from: &EventSettings) -> FeedSettings {
-    let style = match from.json {
-        JsonStyle::Indented => Style::Indented,
-        JsonStyle::Plain => Style::Plain,
-        JsonStyle::Compact => Style::Compact,
-    };
-    FeedSettings { mask: Mask::read(from.events.as_deref()), grouping: from.grouping, style }
+    FeedSettings {
+        mask: Mask::read(from.events.as_deref()),
+        grouping: from.grouping,
+        style: from.json.into(),
+    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,8 @@
 use super::{Refusal, message_doors};
 use crate::demo::DemoPages;
 use crate::transport::{Bind, Cors, Front, Gate, Tls, TlsFiles, http, websocket};
-use bifrons_core::api::Style;
 use bifrons_core::config::transport::websockets::WebSocketListener;
-use bifrons_core::config::transport::{self, JsonStyle, http::HttpListener};
+use bifrons_core::config::transport::{self, http::HttpListener};
 use bifrons_core::config::{Configuration, HttpSettings, WebSocketSettings};
 use std::rc::Rc;
 use std::time::Duration;
@@ -68,7 +67,7 @@ fn open_websockets(
         doors,
         cors: cors(&from.cors),
         ping: from.general.ping_pong_s().map(seconds),
-        style: style(from.general.json),
+        style: from.general.json.into(),
     };
     let (_, ports) = websocket::WebSockets::start(front, settings)
         .map_err(|error| format!("WebSockets cannot listen: {error}"))?;
@@ -108,7 +107,7 @@ fn open_http(
         doors,
         cors: cors(&from.cors),
         connection_limit: usize::try_from(general.connection_limit).unwrap_or(usize::MAX),
-        style: style(general.json),
+        style: general.json.into(),
         demo: Some(demo_pages()),
     };
     let (_, ports) = http::Http::start(front, settings)
@@ -177,14 +176,6 @@ fn gate(prefixes: &[String], forwarded: bool) -> Gate {
 
 fn cors(from: &transport::Cors) -> Cors {
     Cors { allow_origin: from.allow_origin.clone(), enforce: from.enforce_cors }
-}
-
-pub(super) fn style(from: JsonStyle) -> Style {
-    match from {
-        JsonStyle::Indented => Style::Indented,
-        JsonStyle::Plain => Style::Plain,
-        JsonStyle::Compact => Style::Compact,
-    }
 }
 
 /// `8188, 7188`, or the word for a path.

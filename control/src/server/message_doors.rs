@@ -3,7 +3,6 @@
 //! One that cannot be opened is reported and left shut; the others serve on. A broker that cannot
 //! be reached yet is no reason: its door counts as open and is tried again and again.
 
-use super::doors::style;
 use crate::transport::mqtt::MqttTransport;
 use crate::transport::nanomsg::NanomsgPairs;
 use crate::transport::rabbitmq::RabbitMq;
@@ -78,26 +77,26 @@ fn open_unix(front: &Rc<Front>, from: &UnixSettings) -> usize {
         return 0;
     }
     let api = doors.iter().any(|door| !door.admin);
-    served("Unix sockets", unix::UnixSockets::start(front, doors, style(from.json)), api)
+    served("Unix sockets", unix::UnixSockets::start(front, doors, from.json.into()), api)
 }
 
 fn open_rabbitmq(front: &Rc<Front>, from: &RabbitMqSettings) -> usize {
     if !(from.general.enabled || from.admin.enabled) {
         return 0;
     }
-    served("RabbitMQ", RabbitMq::start(front, from, style(from.json)), from.general.enabled)
+    served("RabbitMQ", RabbitMq::start(front, from, from.json.into()), from.general.enabled)
 }
 
 fn open_mqtt(front: &Rc<Front>, from: &MqttSettings) -> usize {
     if !(from.general.enabled || from.admin.enabled) {
         return 0;
     }
-    served("MQTT", MqttTransport::start(front, from, style(from.json)), from.general.enabled)
+    served("MQTT", MqttTransport::start(front, from, from.json.into()), from.general.enabled)
 }
 
 fn open_nanomsg(front: &Rc<Front>, from: &NanomsgSettings) -> usize {
     if !(from.general.enabled || from.admin.enabled) {
         return 0;
     }
-    served("Nanomsg", NanomsgPairs::start(front, from, style(from.json)), from.general.enabled)
+    served("Nanomsg", NanomsgPairs::start(front, from, from.json.into()), from.general.enabled)
 }

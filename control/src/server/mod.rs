@@ -16,13 +16,13 @@ mod run;
 use crate::admin::{Admin, AdminSettings};
 use crate::auth::Authority;
 use crate::capture::Captures;
-use crate::dispatch::{Core, CoreSettings, Parts, ServerFacts};
+use crate::dispatch::{Core, CoreSettings, ModuleKind, Parts, ServerFacts};
 use crate::log;
 use crate::negotiation::{Negotiation, Random, RingShards};
 use crate::service::relay::RelayThread;
 use crate::transport::{Front, moment};
 use bifrons_core::config::settings::RotateSignal;
-use bifrons_core::config::{CommandLine, Configuration, Settings};
+use bifrons_core::config::{CommandLine, Configuration, JsonLogSettings, Settings};
 use bifrons_core::plugin::Plugin;
 use bifrons_datapath::start::Datapath;
 use network::Network;
@@ -76,6 +76,8 @@ fn start(configuration: &mut Configuration, arguments: &[OsString]) -> Result<()
         return Ok(());
     }
     log::start(general)?;
+    open_json_log(configuration);
+    let general = &configuration.settings.general;
     process::check_limits(general)?;
     let _locked = process::write_pid_file(general)?;
     for found in &configuration.diagnostics {
@@ -91,6 +93,21 @@ fn start(configuration: &mut Configuration, arguments: &[OsString]) -> Result<()
         .map_err(|error| format!("the control thread's runtime cannot be made: {error}"))?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, assemble_and_run(configuration))
+}
+
+/// The log as JSON, if that is switched on. Without its file the server runs all the same.
+fn open_json_log(configuration: &mut Configuration) {
+    if configuration.settings.loggers.is_disabled("jsonlog") {
+        return;
+    }
+    let read = &mut |path: &Path| std::fs::read(path);
+    let from: JsonLogSettings = configuration.of_package(log::JSON_PACKAGE, read);
+    if !from.enabled {
+        return;
+    }
+    if let Err(reason) = log::start_json(&from) {
+        tracing::error!("JSON log left out: {reason}");
+    }
 }
 
 /// Settings whose silent neglect would be dangerous.
@@ -114,7 +131,10 @@ async fn assemble_and_run(configuration: &mut Configuration) -> Result<(), Refus
     let relays = relays::start(&configuration.settings.nat, &datapath)?;
     let (relays, told) = relays.unzip();
     let server = Server { network: &network, datapath: &datapath, turn_server };
-    let core = dispatcher(configuration, server, relays)?;
+    let mut core = dispatcher(configuration, server, relays)?;
+    if log::has_json() {
+        core.list_module(ModuleKind::Loggers, &log::JSON_ABOUT);
+    }
     let front = Front::new(core);
     if let Some(told) = told {
         relays::listen(&front, told);

@@ -32,6 +32,9 @@ pub const MQTT: &str = "janus.transport.mqtt";
 /// Package of the Nanomsg transport.
 pub const NANOMSG: &str = "janus.transport.nanomsg";
 
+/// Package of the logger that writes JSON.
+pub const JSON_LOGGER: &str = "janus.logger.jsonlog";
+
 /// How files are reached: `std::fs::read`, or a table in a test.
 pub type ReadFile<'a> = dyn FnMut(&Path) -> io::Result<Vec<u8>> + 'a;
 
@@ -45,6 +48,7 @@ pub fn embedded(package: &str) -> Option<&'static str> {
         RABBITMQ => include_str!("../../../conf/janus.transport.rabbitmq.jcfg"),
         MQTT => include_str!("../../../conf/janus.transport.mqtt.jcfg"),
         NANOMSG => include_str!("../../../conf/janus.transport.nanomsg.jcfg"),
+        JSON_LOGGER => include_str!("../../../conf/janus.logger.jsonlog.jcfg"),
         "janus.plugin.echotest" => include_str!("../../../conf/janus.plugin.echotest.jcfg"),
         "janus.eventhandler.sampleevh" => {
             include_str!("../../../conf/janus.eventhandler.sampleevh.jcfg")
@@ -160,8 +164,8 @@ impl Configuration {
         Tree::default()
     }
 
-    /// The settings of a transport that is off by default: that its file is absent is no news.
-    fn of_package<C: Configured>(&mut self, package: &str, read: &mut ReadFile<'_>) -> C {
+    /// The settings of a module that is off by default: that its file is absent is no news.
+    pub fn of_package<C: Configured>(&mut self, package: &str, read: &mut ReadFile<'_>) -> C {
         match self.found(package, read) {
             Found::Absent if !self.is_embedded => C::default(),
             found => {

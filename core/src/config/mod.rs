@@ -3,8 +3,8 @@
 //! - [`jcfg`] and [`ini`] turn a text into a [`Tree`] and keep the place of every key; [`jcfg`]
 //!   also writes one, for plugins with permanent rooms.
 //! - [`section`] turns a tree into settings and reports what it could not use; [`settings`],
-//!   [`transport`] and [`event`] are those of the server, its transports and event handlers. Plugins read their own
-//!   trees, either directly ([`Group::get_bool`] and the like) or as [`Configured`] settings.
+//!   [`transport`], [`event`] and [`logger`] are those of the server, its transports, event handlers
+//!   and loggers. Plugins read their own trees, either directly ([`Group::get_bool`] and the like) or as [`Configured`] settings.
 //! - [`command_line`] is what was given at start; [`load`] puts files, command line and the
 //!   built-in samples together.
 //!
@@ -18,6 +18,7 @@ pub mod fuzz;
 pub mod ini;
 pub mod jcfg;
 pub mod load;
+pub mod logger;
 pub mod sample;
 pub mod section;
 pub mod settings;
@@ -28,6 +29,7 @@ pub mod tree;
 pub use command_line::{CommandLine, Exit};
 pub use diagnostic::{Diagnostic, Position, Severity};
 pub use load::{Configuration, embedded};
+pub use logger::JsonLogSettings;
 pub use section::{Configured, Key, Number, Reading, Section, Word};
 pub use settings::Settings;
 pub use transport::{

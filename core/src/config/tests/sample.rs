@@ -8,8 +8,8 @@ use crate::config::load::{CORE, HTTP, MQTT, NANOMSG, RABBITMQ, UNIX, WEBSOCKETS,
 use crate::config::sample::{disagreements, documented, woken};
 use crate::config::section::NONE;
 use crate::config::{
-    Configured, Diagnostic, HttpSettings, MqttSettings, NanomsgSettings, RabbitMqSettings,
-    Settings, UnixSettings, WebSocketSettings, jcfg,
+    Configured, Diagnostic, HttpSettings, JsonLogSettings, MqttSettings, NanomsgSettings,
+    RabbitMqSettings, Settings, UnixSettings, WebSocketSettings, jcfg,
 };
 
 fn sample(package: &str) -> &'static str {
@@ -44,7 +44,8 @@ fn websockets_sample_says_what_the_code_does() {
 }
 
 #[test]
-fn event_handler_samples_say_what_the_code_does() {
+fn samples_of_event_handlers_and_loggers_say_what_the_code_does() {
+    check::<JsonLogSettings>("janus.logger.jsonlog");
     check::<SampleEventSettings>("janus.eventhandler.sampleevh");
     check::<WsEventSettings>("janus.eventhandler.wsevh");
     check::<GelfEventSettings>("janus.eventhandler.gelfevh");

@@ -15,6 +15,7 @@ pub use unix::UnixSettings;
 pub use websockets::WebSocketSettings;
 
 use super::section::{Section, Word};
+use crate::api::Style;
 
 /// How JSON is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,6 +27,16 @@ pub enum JsonStyle {
     /// One line, no spaces.
     #[default]
     Compact,
+}
+
+impl From<JsonStyle> for Style {
+    fn from(style: JsonStyle) -> Self {
+        match style {
+            JsonStyle::Indented => Style::Indented,
+            JsonStyle::Plain => Style::Plain,
+            JsonStyle::Compact => Style::Compact,
+        }
+    }
 }
 
 impl Word for JsonStyle {
