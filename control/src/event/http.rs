@@ -107,7 +107,6 @@ impl HttpEvents {
         let ways = self.ways.borrow().clone();
         let request = ways.request(batch.text(self.feed.style())).await?;
         if let Some(mut kept) = connection.take()
-            && kept.ready().await.is_ok()
             && send(&mut kept, request.clone()).await.is_ok()
         {
             *connection = Some(kept);
@@ -125,6 +124,7 @@ impl HttpEvents {
 
 async fn send(connection: &mut Connection, request: Request<Full<Bytes>>) -> Result<(), Failure> {
     let exchange = async {
+        connection.ready().await?;
         let response = connection.send_request(request).await?;
         if !response.status().is_success() {
             tracing::warn!(status = %response.status(), "the receiver of events complains");

@@ -15,11 +15,15 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::{ProtocolError, SubProtocolError};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 /// How long the handshake may take, and one message to be taken by the receiver's TCP.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest message of a receiver, in bytes; a longer one ends the connection.
+const MAX_HEARD: usize = 64 * 1024;
 
 type Socket = WebSocketStream<Box<dyn Duplex>>;
 
@@ -102,8 +106,14 @@ impl WsEvents {
             request.headers_mut().insert("sec-websocket-protocol", self.subprotocol.clone());
         }
         let stream = self.backend.connect().await?;
+        // Nobody listens to what it says: it need not be long.
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(MAX_HEARD))
+            .max_frame_size(Some(MAX_HEARD));
         let late = || Error::Io(std::io::ErrorKind::TimedOut.into());
-        let shaken = tokio::time::timeout(TIMEOUT, client_async(request, stream)).await;
+        let shaken =
+            tokio::time::timeout(TIMEOUT, client_async_with_config(request, stream, Some(config)));
+        let shaken = shaken.await;
         shaken.map_err(|_| late())?.map(|(socket, _)| socket)
     }
 

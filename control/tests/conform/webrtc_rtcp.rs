@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const SOUND: u32 = 1;
 const PICTURE: u32 = 2;
 
-fn lines() -> [crate::session::Offered; 2] {
+pub(crate) fn lines() -> [crate::session::Offered; 2] {
     [audio("a=ssrc:1 cname:x\r\n"), video("a=ssrc:2 cname:x\r\n")]
 }
 
@@ -137,7 +137,7 @@ fn webrtc_51_reports_each_second_and_the_rest_at_once() {
 }
 
 /// Makes ten losses, and lets two reports go by.
-async fn lose_ten(session: &Session) {
+pub(crate) async fn lose_ten(session: &Session) {
     begin(session).await;
     session.wire.send_rtp(&rtp(96, 12, PICTURE, None, &frame(true, 2)), 12);
     let reports = |came: &Came| {

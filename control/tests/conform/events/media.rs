@@ -1,10 +1,13 @@
 //! What is told of a call: descriptions, ICE, DTLS, media, statistics.
 
-use super::heard_with_media;
 use super::receiver::{WebServer, is};
 use super::schema::check;
+use super::{heard_with_media, telling};
 use crate::call::{Call, both};
-use crate::target::run;
+use crate::media::Media;
+use crate::session::Session;
+use crate::target::{Setup, Target, run};
+use crate::webrtc_rtcp::{lines, lose_ten};
 use bifrons_control::dispatch::CoreSettings;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -157,5 +160,24 @@ fn media_that_come_and_cease_are_told() {
             json!({"media": "audio", "mid": call.mids[0], "receiving": false})
         );
         assert_eq!(check(&silent), Ok(()));
+    });
+}
+
+#[test]
+fn a_slow_link_is_told() {
+    run(async {
+        let web = WebServer::start().await;
+        let setup = telling(&web.hub("media"), CoreSettings::default());
+        let media = Media { slow_link_losses: 4, ..Media::default() };
+        let Some(target) = Target::with(Setup { media: Some(media), ..setup }).await else {
+            return;
+        };
+        let session = Session::start(&target, &lines()).await;
+        lose_ten(&session).await;
+        let told = web.event("a slow link", |event| is(event, 32, 2)).await;
+        assert_eq!(check(&told), Ok(()));
+        let body =
+            json!({"mid": "1", "media": "video", "slow_link": "downlink", "lost_lastsec": 10});
+        assert_eq!(told["event"], body);
     });
 }
