@@ -44,11 +44,6 @@ fn a_configuration_that_was_asked_for_has_to_be_there() {
 }
 
 #[test]
-fn media_in_the_clear_are_refused_out_loud() {
-    refuses(&["-w"], "no_webrtc_encryption");
-}
-
-#[test]
 fn without_an_address_for_media_there_is_no_start() {
     refuses(&["-E", "no-such-interface"], "ice_enforce_list");
 }

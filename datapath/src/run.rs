@@ -245,6 +245,7 @@ mod tests {
             twcc_period: Duration::from_millis(200),
             no_media: Duration::ZERO,
             slow_link_losses: 0,
+            plain: false,
             secret: 1,
         };
         let now = Instant::now();

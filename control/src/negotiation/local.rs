@@ -88,7 +88,7 @@ impl Negotiation {
             remote_is: SdpType::Offer,
             renegotiation: connection.is_established(),
             rid_order: connection.rid_order,
-            encrypted: true,
+            encrypted: self.settings.encrypted,
         };
         let agreed = read_remote(&offer.sdp, &ours, &options).map_err(|error| error.to_string())?;
         let Some(connection) = self.connections.get_mut(&handle) else {
@@ -239,7 +239,7 @@ impl Negotiation {
             ice_ufrag: &local.ufrag,
             ice_pwd: &local.pwd,
             ice_lite: self.settings.ice_lite,
-            fingerprint: Some(&self.settings.fingerprint),
+            fingerprint: self.settings.encrypted.then_some(self.settings.fingerprint.as_str()),
             setup,
             address: self.settings.session_address,
             candidates: &candidates,

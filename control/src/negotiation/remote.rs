@@ -51,7 +51,9 @@ impl Negotiation {
     ) -> Result<Sdp, ApiError> {
         let known = self.connections.get(&handle);
         let update = known.is_some_and(Connection::is_established);
-        let transport = Remote::read(sdp, update, true).map_err(|error| refusal(&error, update))?;
+        let encrypted = self.settings.encrypted;
+        let transport =
+            Remote::read(sdp, update, encrypted).map_err(|error| refusal(&error, update))?;
         let relay_only = jsep.force_relay && known.is_none_or(|known| !known.is_open);
         let relay_only = relay_only && self.may_force_relay();
         let restart = known
@@ -84,7 +86,7 @@ impl Negotiation {
             remote_is: SdpType::Answer,
             renegotiation: update,
             rid_order: jsep.rid_order,
-            encrypted: true,
+            encrypted: self.settings.encrypted,
         };
         let agreed = read_remote(sdp, &offer.sdp, &options);
         let agreed = agreed.map_err(|error| refusal(&error, update))?;

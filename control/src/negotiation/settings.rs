@@ -19,6 +19,8 @@ pub struct NegotiationSettings {
     pub setup: Setup,
     /// Address for `o=` and `c=`; connectivity does not depend on it.
     pub session_address: IpAddr,
+    /// False only under `no_webrtc_encryption`: profile `RTP/AVPF`, no fingerprint, no `setup`.
+    pub encrypted: bool,
     /// Which addresses stand for ours in candidates.
     pub rules: LocalRules,
     /// The bound addresses.
@@ -32,6 +34,7 @@ impl NegotiationSettings {
         let session_address = local.session_address(&rules);
         NegotiationSettings {
             fingerprint,
+            encrypted: true,
             full_trickle: false,
             ice_lite: false,
             allow_force_relay: false,

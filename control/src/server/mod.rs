@@ -86,7 +86,7 @@ fn start(configuration: &mut Configuration, arguments: &[OsString]) -> Result<()
     if configuration.is_embedded {
         tracing::warn!("no configuration found: running as the samples say");
     }
-    refuse_what_is_missing(&configuration.settings)?;
+    name_what_is_missing(&configuration.settings);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -110,17 +110,16 @@ fn open_json_log(configuration: &mut Configuration) {
     }
 }
 
-/// Settings whose silent neglect would be dangerous.
-fn refuse_what_is_missing(settings: &Settings) -> Result<(), Refusal> {
+/// Settings that an operator has to hear of.
+fn name_what_is_missing(settings: &Settings) {
     if settings.general.no_webrtc_encryption {
-        return Err("no_webrtc_encryption is set, but this server does not send media in the \
-                    clear; remove it (or the option -w)"
-            .to_owned());
+        tracing::warn!(
+            "no_webrtc_encryption: media are sent in the clear, and no browser takes part"
+        );
     }
     if settings.nat.ice_tcp {
         tracing::warn!("ice_tcp: candidates over TCP are not built yet; only UDP is offered");
     }
-    Ok(())
 }
 
 async fn assemble_and_run(configuration: &mut Configuration) -> Result<(), Refusal> {
@@ -310,6 +309,7 @@ fn facts(configuration: &Configuration, server: &Server<'_>) -> ServerFacts {
         static_event_loops: u32::try_from(shards).unwrap_or(0),
         srtp_kernel: bifrons_datapath::seal::Kernel::detect().name(),
         dependencies: (!general.hide_dependencies).then(serde_json::Map::new),
+        webrtc_encryption: !general.no_webrtc_encryption,
         has_configs_folder: !configuration.is_embedded,
         ..ServerFacts::default()
     }

@@ -70,6 +70,7 @@ impl Network {
         negotiation.full_trickle = settings.nat.full_trickle;
         negotiation.ice_lite = settings.nat.ice_lite;
         negotiation.allow_force_relay = settings.nat.allow_force_relay;
+        negotiation.encrypted = !settings.general.no_webrtc_encryption;
         negotiation.setup = settings.datapath.setup;
         if let Some(address) = settings.general.interface.as_deref().and_then(|i| i.parse().ok()) {
             negotiation.session_address = address;
@@ -183,6 +184,7 @@ fn shard_config(settings: &Settings) -> Result<ShardConfig, Refusal> {
         twcc_period: Duration::from_millis(media.twcc_period_ms.into()),
         no_media: Duration::from_secs(media.no_media_timer_s.into()),
         slow_link_losses: media.slowlink_threshold,
+        plain: settings.general.no_webrtc_encryption,
         secret: u64::from_be_bytes(secret),
     })
 }

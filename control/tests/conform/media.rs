@@ -28,11 +28,13 @@ pub(crate) struct Media {
     pub(crate) slow_link_losses: u32,
     /// `no_media_timer`.
     pub(crate) no_media: Duration,
+    /// `no_webrtc_encryption`.
+    pub(crate) plain: bool,
 }
 
 impl Default for Media {
     fn default() -> Self {
-        Media { shards: 1, slow_link_losses: 0, no_media: Duration::from_secs(1) }
+        Media { shards: 1, slow_link_losses: 0, no_media: Duration::from_secs(1), plain: false }
     }
 }
 
@@ -60,7 +62,8 @@ impl Media {
         let dtls = DtlsContext::new(&certificate, &DtlsSettings::default()).expect("OpenSSL");
         let datapath = Datapath::start(&self.options(address), dtls).expect("a shard");
         let datapath = Rc::new(RefCell::new(datapath));
-        let settings = NegotiationSettings::new(certificate.fingerprint().hex(), plan, rules);
+        let mut settings = NegotiationSettings::new(certificate.fingerprint().hex(), plan, rules);
+        settings.encrypted = !self.plain;
         let shards = Box::new(RingShards::new(datapath.clone()));
         let mut random = xorshift();
         let random =
@@ -87,6 +90,7 @@ impl Media {
                 twcc_period: Duration::from_millis(200),
                 no_media: self.no_media,
                 slow_link_losses: self.slow_link_losses,
+                plain: self.plain,
                 secret: 0x5eed,
             },
         }

@@ -1,11 +1,12 @@
 //! Media on the wire (webrtc-behaviour checklist).
 
 use crate::call::{Call, both};
+use crate::media::Media;
 use crate::session::{Offered, Session, audio, frame, payload, rtp, video};
-use crate::target::{Target, run};
+use crate::target::{Setup, Target, run};
 use crate::wire::{Came, value_of};
 use bifrons_core::media::PeerStatistics;
-use bifrons_core::rtcp::{Compound, Rtcp};
+use bifrons_core::rtcp::{Compound, Rtcp, packet_type};
 use bifrons_core::rtp::{Packet, Ssrc};
 use bifrons_core::srtp::SrtpProfile;
 use serde_json::{Value, json};
@@ -200,5 +201,35 @@ fn webrtc_50_an_inactive_line_comes_back_under_its_ssrc() {
         assert_eq!(ssrcs[0], ssrcs[1]);
         let announced = value_of(&session.answer, "a=ssrc:").split(' ').next();
         assert_eq!(announced.and_then(|ssrc| ssrc.parse().ok()).map(Ssrc), Some(ssrcs[0]));
+    });
+}
+
+#[test]
+fn webrtc_44_without_encryption_media_go_as_they_are() {
+    run(async {
+        let media = Media { plain: true, ..Media::default() };
+        let setup = Setup { media: Some(media), ..Setup::default() };
+        let Some(target) = Target::with(setup).await else { return };
+        let mut session = Session::prepare(&target).await;
+        session.plain = true;
+        session.offer(&[audio("a=ssrc:1 cname:x\r\n")]).await;
+        assert!(session.answer.contains(" RTP/AVPF 111"), "{}", session.answer);
+        assert!(!session.answer.contains("a=fingerprint"), "{}", session.answer);
+        assert!(!session.answer.contains("a=setup"), "{}", session.answer);
+        session.up().await;
+        for number in 1..=3 {
+            session.wire.send_rtp(&rtp(111, number, 1, None, b"in the clear"), number.into());
+        }
+        let echoes = |came: &Came| (came.rtp.len() >= 3).then(|| came.rtp.clone());
+        for (_, packet) in session.wire.until_came("echoes", echoes).await {
+            assert_eq!(payload(&packet), b"in the clear");
+        }
+        // Reports likewise: they would not parse otherwise.
+        let report = |came: &Came| {
+            let mut reports = came.rtcp.iter().filter(|(_, bytes)| bytes[1] == packet_type::SR);
+            reports.next().map(|(_, bytes)| bytes.clone())
+        };
+        let report = session.wire.until_came("a report", report).await;
+        assert!(Compound::parse(&report).is_ok());
     });
 }

@@ -118,13 +118,18 @@ impl Wire {
         let now = Instant::now();
         let ufrag = value_of(answer, "a=ice-ufrag:");
         let remote = Credentials::remote(ufrag, value_of(answer, "a=ice-pwd:"));
-        let print = Fingerprint::parse(value_of(answer, "a=fingerprint:")).expect("a fingerprint");
+        let plain = !answer.contains("a=fingerprint:");
         let candidate = value_of(answer, "a=candidate:");
         let candidate: Candidate = format!("candidate:{candidate}").parse().expect("a candidate");
         let mut state = self.state.borrow_mut();
         state.agent.set_remote_credentials(now, &remote.expect("credentials"));
         state.agent.add_remote_candidate(&candidate).expect("of use");
-        if state.dtls.is_none() {
+        if plain {
+            // Nothing to agree on: packets go as they are.
+            state.keys = Some(Keys::plain().expect("no keys"));
+        } else if state.dtls.is_none() {
+            let print =
+                Fingerprint::parse(value_of(answer, "a=fingerprint:")).expect("a fingerprint");
             let role = match value_of(answer, "a=setup:") {
                 "passive" => Role::Client,
                 _ => Role::Server,
@@ -139,7 +144,8 @@ impl Wire {
 
     /// Waits for keys.
     pub(crate) async fn up(&self) {
-        self.until("keys", |state| state.keys.is_some().then_some(())).await;
+        let up = |state: &State| (state.keys.is_some() && state.path.is_some()).then_some(());
+        self.until("keys", up).await;
     }
 
     /// The profile that was agreed on.

@@ -11,6 +11,9 @@ pub enum SrtpProfile {
     Aes128CmSha1_80,
     /// AES-128 in counter mode, HMAC-SHA1 cut to 32 bits for RTP and to 80 bits for RTCP.
     Aes128CmSha1_32,
+    /// No protection: RTP and RTCP as they are. Never negotiated; what a server uses whose operator
+    /// switched encryption off to debug (`no_webrtc_encryption`).
+    Plain,
 }
 
 impl SrtpProfile {
@@ -30,6 +33,7 @@ impl SrtpProfile {
             Self::AeadAes256Gcm => "SRTP_AEAD_AES_256_GCM",
             Self::Aes128CmSha1_80 => "SRTP_AES128_CM_SHA1_80",
             Self::Aes128CmSha1_32 => "SRTP_AES128_CM_SHA1_32",
+            Self::Plain => "none",
         }
     }
 
@@ -47,6 +51,7 @@ impl SrtpProfile {
             Self::AeadAes256Gcm => "AEAD_AES_256_GCM",
             Self::Aes128CmSha1_80 => "AES_CM_128_HMAC_SHA1_80",
             Self::Aes128CmSha1_32 => "AES_CM_128_HMAC_SHA1_32",
+            Self::Plain => "none",
         }
     }
 
@@ -56,7 +61,7 @@ impl SrtpProfile {
         Self::PREFERENCE.into_iter().find(|p| p.sdes_name() == name)
     }
 
-    /// The two bytes of the `use_srtp` extension.
+    /// The two bytes of the `use_srtp` extension; 0, which stands for nothing, without protection.
     #[must_use]
     pub const fn id(self) -> u16 {
         match self {
@@ -64,6 +69,7 @@ impl SrtpProfile {
             Self::Aes128CmSha1_32 => 0x0002,
             Self::AeadAes128Gcm => 0x0007,
             Self::AeadAes256Gcm => 0x0008,
+            Self::Plain => 0,
         }
     }
 
@@ -110,6 +116,7 @@ impl SrtpProfile {
             Self::AeadAes128Gcm | Self::AeadAes256Gcm => 16,
             Self::Aes128CmSha1_80 => 10,
             Self::Aes128CmSha1_32 => 4,
+            Self::Plain => 0,
         }
     }
 
@@ -117,7 +124,11 @@ impl SrtpProfile {
     /// and index word.
     #[must_use]
     pub const fn rtcp_overhead(self) -> usize {
-        if self.is_aead() { 20 } else { 14 }
+        match self {
+            Self::AeadAes128Gcm | Self::AeadAes256Gcm => 20,
+            Self::Aes128CmSha1_80 | Self::Aes128CmSha1_32 => 14,
+            Self::Plain => 0,
+        }
     }
 }
 
@@ -135,6 +146,11 @@ mod tests {
         for id in [0u16, 3, 5, 6, 9, 0xFFFF] {
             assert_eq!(SrtpProfile::from_id(id), None);
         }
+        let plain = SrtpProfile::Plain;
+        assert!(!SrtpProfile::PREFERENCE.contains(&plain), "no handshake ends in the clear");
+        assert!((0..=u16::MAX).all(|id| SrtpProfile::from_id(id) != Some(plain)));
+        assert_eq!(SrtpProfile::from_name(plain.name()), None);
+        assert_eq!(SrtpProfile::from_sdes_name(plain.sdes_name()), None);
         let names = SrtpProfile::PREFERENCE.map(SrtpProfile::name).join(":");
         assert_eq!(SrtpProfile::OPENSSL_LIST, names);
     }

@@ -29,7 +29,7 @@ impl Transforms {
         Ok(Self {
             profile,
             rtp: Transform::new(&keys.rtp, profile.rtp_tag_len())?,
-            rtcp: Transform::new(&keys.rtcp, profile.rtcp_overhead() - INDEX_WORD)?,
+            rtcp: Transform::new(&keys.rtcp, profile.rtcp_overhead().saturating_sub(INDEX_WORD))?,
         })
     }
 }
@@ -111,6 +111,10 @@ impl SealKey {
                 cm.apply_into(ssrc, index, payload, body)?;
                 append_cm_tag(cm, index, out, len)
             }
+            Transform::Plain => {
+                body.copy_from_slice(payload);
+                Ok(len)
+            }
         }
     }
 
@@ -134,6 +138,7 @@ impl SealKey {
                 cm.apply(ssrc, index, body)?;
                 append_cm_tag(cm, index, buf, len)
             }
+            Transform::Plain => Ok(len),
         }
     }
 
@@ -165,6 +170,7 @@ impl SealKey {
                 trailer[..INDEX_WORD].copy_from_slice(&word);
                 trailer[INDEX_WORD..].copy_from_slice(&tag[..cm.tag_len()]);
             }
+            Transform::Plain => {}
         }
         Ok(total)
     }
@@ -295,6 +301,7 @@ impl OpenKey {
                 let body = text.get_mut(layout.header_len()..).unwrap_or_default();
                 cm.apply(ssrc, index, body)?;
             }
+            Transform::Plain => {}
         }
         Ok(len)
     }
@@ -322,6 +329,8 @@ impl OpenKey {
                 (word, tag)
             }
             Transform::Cm(_) => trailer.split_at(INDEX_WORD),
+            // No index, so nothing to know a repetition by.
+            Transform::Plain => return Ok(Opened { len, index: 0 }),
         };
         let word: [u8; INDEX_WORD] = word.try_into().map_err(|_| SrtpError::TooShort)?;
         let value = u32::from_be_bytes(word);
@@ -338,6 +347,7 @@ impl OpenKey {
                     cm.apply(ssrc, index, &mut text[RTCP_CLEAR..])?;
                 }
             }
+            Transform::Plain => {}
         }
         state.accept(index);
         Ok(Opened { len, index })

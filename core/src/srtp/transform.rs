@@ -50,6 +50,8 @@ pub fn cm_iv(salt: &[u8; 14], ssrc: u32, index: u64) -> [u8; 16] {
 pub(super) enum Transform {
     Gcm(Gcm),
     Cm(Cm),
+    /// Nothing is done ([`SrtpProfile::Plain`]).
+    Plain,
 }
 
 impl Transform {
@@ -60,6 +62,7 @@ impl Transform {
             SrtpProfile::Aes128CmSha1_80 | SrtpProfile::Aes128CmSha1_32 => {
                 Self::Cm(Cm::new(keys, tag_len)?)
             }
+            SrtpProfile::Plain => Self::Plain,
         })
     }
 }

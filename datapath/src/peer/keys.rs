@@ -53,6 +53,24 @@ impl Keys {
         })
     }
 
+    /// No keys at all: packets leave and come as they are (`no_webrtc_encryption`).
+    ///
+    /// # Errors
+    /// None; the type is that of the other makers.
+    pub fn plain() -> Result<Self, SrtpError> {
+        let profile = SrtpProfile::Plain;
+        let nothing =
+            MasterKey::new(profile, &[0; 32][..profile.key_len()], &[0; 16][..profile.salt_len()])?;
+        Ok(Keys {
+            profile,
+            seal: SenderKey::new(&nothing, Kernel::Scalar)?,
+            open: OpenKey::new(&nothing)?,
+            rtp: Vec::new(),
+            rtcp: Vec::new(),
+            rtcp_index: 0,
+        })
+    }
+
     /// The agreed profile.
     pub fn profile(&self) -> SrtpProfile {
         self.profile

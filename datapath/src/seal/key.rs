@@ -42,10 +42,12 @@ impl std::fmt::Debug for LaneKey {
 }
 
 impl LaneKey {
-    /// The key of one direction's RTP. `None` on a CPU without AES instructions.
+    /// The key of one direction's RTP. `None` on a CPU without AES instructions, and where nothing
+    /// is to be sealed.
     #[must_use]
     pub fn new(keys: &StreamKeys) -> Option<Self> {
-        if !std::arch::is_x86_feature_detected!("aes") {
+        let plain = keys.profile() == SrtpProfile::Plain;
+        if plain || !std::arch::is_x86_feature_detected!("aes") {
             return None;
         }
         Some(Self::from_parts(keys.profile(), keys.enc(), keys.auth(), keys.salt()))
@@ -56,7 +58,9 @@ impl LaneKey {
         let cipher = match profile {
             SrtpProfile::AeadAes128Gcm => Cipher::Gcm128,
             SrtpProfile::AeadAes256Gcm => Cipher::Gcm256,
-            SrtpProfile::Aes128CmSha1_80 | SrtpProfile::Aes128CmSha1_32 => Cipher::CmSha1,
+            SrtpProfile::Aes128CmSha1_80 | SrtpProfile::Aes128CmSha1_32 | SrtpProfile::Plain => {
+                Cipher::CmSha1
+            }
         };
         let mut padded = [0; 16];
         padded[..salt.len()].copy_from_slice(salt);

@@ -134,12 +134,29 @@ impl Shard {
 
     /// Starts the handshake once there is a path and a role; the fingerprint may follow.
     pub(super) fn start_handshake(&mut self, slot: u32) {
+        if self.config.plain {
+            return self.go_up_in_the_clear(slot);
+        }
         let Some(peer) = self.peers.at_mut(slot) else { return };
         let (Some(_), Some(role), false) = (peer.path, peer.role, peer.handshake) else { return };
         peer.handshake = true;
         peer.way.handshake_began = Some(self.now.instant);
         let (id, fingerprint) = (peer.id, peer.fingerprint);
         self.to_lane.push_back(ToLane::Start { peer: id, role, fingerprint });
+    }
+
+    /// The first path is all there is to wait for where nothing is encrypted.
+    fn go_up_in_the_clear(&mut self, slot: u32) {
+        let Some(peer) = self.peers.at_mut(slot) else { return };
+        if peer.path.is_none() || peer.keys.is_some() || peer.closing || peer.down {
+            return;
+        }
+        let Ok(keys) = Keys::plain() else { return };
+        let (id, profile) = (peer.id, keys.profile());
+        peer.keys = Some(keys);
+        self.tell(ShardEvent::Up { peer: id, profile: Some(profile) });
+        self.begin_reports(slot);
+        self.want_keyframes_for(id);
     }
 
     pub(super) fn receive_dtls(&mut self, slot: u32, bytes: &[u8]) {

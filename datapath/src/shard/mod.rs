@@ -64,6 +64,8 @@ pub struct ShardConfig {
     pub no_media: Duration,
     /// Losses in a second that make a slow link; 0 = off.
     pub slow_link_losses: u32,
+    /// No DTLS and no SRTP: media in the clear, to debug (`no_webrtc_encryption`).
+    pub plain: bool,
     /// Random; seeds the address table's hash and nothing else.
     pub secret: u64,
 }

@@ -580,6 +580,7 @@ fn config(index: usize, seed: u64) -> ShardConfig {
         twcc_period: Duration::from_millis(200),
         no_media: Duration::from_secs(1),
         slow_link_losses: 0,
+        plain: false,
         secret: seed.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1,
     }
 }
