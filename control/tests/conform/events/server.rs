@@ -106,7 +106,7 @@ fn events_70_http_gives_every_request_an_id_of_its_own() {
 
 #[test]
 fn events_66_each_end_of_a_session_is_told_and_a_timeout_as_such() {
-    run_paused(async {
+    run(async {
         let web = WebServer::start().await;
         let core =
             CoreSettings { session_timeout: Duration::from_secs(2), ..CoreSettings::default() };
