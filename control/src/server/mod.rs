@@ -286,7 +286,6 @@ fn facts(configuration: &Configuration, server: &Server<'_>) -> ServerFacts {
         version_string: "1.4.2".to_owned(),
         log_to_stdout: general.log_to_stdout,
         log_path: general.log_to_file.clone(),
-        data_channels: false,
         server_name: general.server_name.clone(),
         local_ip: network.local_ip().to_string(),
         public_ips: network.public_ips().iter().map(ToString::to_string).collect(),

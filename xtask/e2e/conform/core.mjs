@@ -30,6 +30,7 @@ export default [
       }
       check(reply.plugins['janus.plugin.videoroom']?.version_string, 'info does not describe the VideoRoom');
       check(reply.api_secret === true, 'info does not say that a secret is needed');
+      check(reply.data_channels === true, 'info does not know of data channels');
     },
   },
   {
