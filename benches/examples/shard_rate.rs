@@ -132,6 +132,7 @@ fn setup(n: usize) -> PeerSetup {
         end_of_candidates: true,
         dtls_role: Some(Role::Server),
         fingerprint: None,
+        relay_only: false,
     };
     PeerSetup { peer: peer(n), transport, lines: vec![line] }
 }
@@ -147,6 +148,7 @@ fn shard(profile: SrtpProfile, subscribers: usize, start: Instant, kernel: Kerne
         twcc_period: Duration::from_millis(200),
         no_media: Duration::ZERO,
         slow_link_losses: 0,
+        plain: false,
         secret: 7,
     };
     let clock = Clock::new(start, 1 << 50);

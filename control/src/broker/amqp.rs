@@ -2,7 +2,7 @@
 //!
 //! Each time it is up, exchange and queues are declared anew and consumed from. What is published is
 //! confirmed by the broker: a publish whose confirmation did not come before the connection went is
-//! [`Gone`], and it is for the caller to count or repeat it. Bounds: [`PREFETCH`] messages from the
+//! [`Gone`], and it is for the caller to count or repeat it. Bounds: `PREFETCH` messages from the
 //! broker at a time. lapin runs a thread of its own for the socket.
 
 use super::{Gone, Pause, tls};

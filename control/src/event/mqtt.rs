@@ -1,6 +1,6 @@
 //! Events over MQTT (admin-events-recording §8.4; `janus.eventhandler.mqttevh`).
 //!
-//! One event a message, in order, at most [`MAX_UNSETTLED`] of them with the client library at a
+//! One event a message, in order, at most `MAX_UNSETTLED` of them with the client library at a
 //! time. The library sends again what the broker did not acknowledge; what it gives up is lost and
 //! counted. While the broker is away, events wait in the feed, which bounds and counts them.
 

@@ -1,7 +1,7 @@
 //! Unix sockets (transports-auth §7): one packet, one message.
 //!
-//! `SOCK_SEQPACKET` has connections ([`packets`]): one owns the sessions it created or claimed, and
-//! when it closes they end or wait to be claimed. `SOCK_DGRAM` has none ([`datagrams`]): a client is
+//! `SOCK_SEQPACKET` has connections (`packets`): one owns the sessions it created or claimed, and
+//! when it closes they end or wait to be claimed. `SOCK_DGRAM` has none (`datagrams`): a client is
 //! the path its socket is bound to, and only time ends its sessions. Bounds: [`MAX_CLIENTS`] clients
 //! a socket, [`MAX_PACKET`] bytes a request, and those of [`Link`] for what waits to be sent; a
 //! connection that does not read is closed, a datagram client forgotten. Cost: a task and about
