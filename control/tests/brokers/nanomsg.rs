@@ -24,7 +24,15 @@ impl Peer {
     pub(crate) fn dial(address: &str) -> Self {
         let socket = Socket::new(Protocol::Pair0).expect("a socket");
         socket.set_opt::<RecvTimeout>(Some(Duration::from_millis(20))).expect("set");
-        socket.dial(address).expect("connects");
+        // A path is there a moment before somebody listens at it.
+        let dialled = (0..50).find(|_| {
+            let dialled = socket.dial(address).is_ok();
+            if !dialled {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            dialled
+        });
+        assert!(dialled.is_some(), "nobody listens at {address}");
         Peer(socket)
     }
 

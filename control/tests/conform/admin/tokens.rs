@@ -30,9 +30,10 @@ fn admin_14_and_transports_auth_65_no_plugins_means_all() {
         let Some(target) = stored().await else { return };
         for mut operator in Operator::both(&target).await {
             let reply = operator.done(json!({"janus": "add_token", "token": "a"})).await;
-            assert_eq!(plugins(&reply), [ECHOTEST, VIDEOROOM]);
-            let reply = operator.done(token("add", "b", json!([]))).await;
-            assert_eq!(plugins(&reply), [ECHOTEST, VIDEOROOM]);
+            let every = plugins(&reply);
+            assert!([ECHOTEST, VIDEOROOM].iter().all(|one| every.contains(one)), "{every:?}");
+            let other = operator.done(token("add", "b", json!([]))).await;
+            assert_eq!(plugins(&other), every);
             let some = json!(["none", 5, ECHOTEST]);
             assert_eq!(plugins(&operator.done(token("add", "c", some)).await), [ECHOTEST]);
             let more = operator.done(token("add", "c", json!([VIDEOROOM]))).await;
