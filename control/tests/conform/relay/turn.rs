@@ -1,10 +1,11 @@
 //! Debian's coturn, for one test.
 
 use super::program::{certificate, folder, free_ports, local_ip};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 
 /// Ends with the test. User `ada`, password `secret`, UDP and TCP on one port; TLS on another, for
 /// 127.0.0.1.
@@ -24,9 +25,15 @@ impl Drop for Coturn {
     }
 }
 
+/// A port that nobody has, over TCP or UDP.
+fn port_for_both() -> u16 {
+    let free = |port: &u16| std::net::UdpSocket::bind(("0.0.0.0", *port)).is_ok();
+    (0..50).map(|_| free_ports().0).find(free).expect("a port")
+}
+
 impl Coturn {
     pub(super) async fn start() -> Self {
-        let (folder, ip, (port, _)) = (folder("coturn"), local_ip(), free_ports());
+        let (folder, ip, port) = (folder("coturn"), local_ip(), port_for_both());
         let (tls_port, _) = free_ports();
         let child = Command::new("turnserver")
             .arg("-n")
@@ -47,11 +54,28 @@ impl Coturn {
             .expect("turnserver starts (Debian package coturn)");
         let coturn = Coturn { child, folder, port, tls_port };
         for _ in 0..200 {
-            if TcpStream::connect((ip, port)).await.is_ok() {
+            if coturn.is_up(ip).await {
                 return coturn;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("coturn does not come up");
+    }
+
+    /// Whether every door is open; over UDP a STUN binding request has to be answered.
+    async fn is_up(&self, ip: IpAddr) -> bool {
+        /// RFC 8489 §5: binding request, no attributes, magic cookie, transaction.
+        const BINDING: &[u8; 20] = b"\x00\x01\x00\x00\x21\x12\xA4\x42bifrons-test";
+        let open = TcpStream::connect((ip, self.port)).await.is_ok()
+            && TcpStream::connect(("127.0.0.1", self.tls_port)).await.is_ok();
+        if !open {
+            return false;
+        }
+        let socket = UdpSocket::bind((ip, 0)).await.expect("binds");
+        socket.send_to(BINDING, (ip, self.port)).await.expect("sent");
+        let mut answer = [0; 512];
+        let answered = socket.recv_from(&mut answer);
+        let answered = tokio::time::timeout(Duration::from_millis(200), answered).await;
+        answered.is_ok_and(|got| got.is_ok()) && answer[..2] == [0x01, 0x01]
     }
 }
