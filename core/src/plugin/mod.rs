@@ -11,11 +11,13 @@
 
 mod host;
 mod http;
+mod id;
 mod jsep;
 mod verdict;
 
 pub use host::{Answer, Host, HostExt, PushError, StoreRequest, Ticket};
 pub use http::{HttpMethod, HttpRequest, HttpResponse};
+pub use id::Id;
 pub use jsep::{Jsep, JsepKind, OutgoingJsep, SimulcastLine, SvcLine};
 pub use verdict::{ReplyKey, Request, Verdict};
 

@@ -1,8 +1,8 @@
 //! Requests as tables of fields, and bodies checked against them, in the order of the tables.
 
 use crate::error::{Code, Refusal};
-use crate::id::Id;
 use bifrons_core::api::{Expect, FieldError, required};
+use bifrons_core::plugin::Id;
 use serde_json::{Map, Value};
 
 /// What a field has to be.

@@ -3,10 +3,10 @@
 use crate::api::{ARRAY, Body, FLAG, ROOM, TEXT, may, must};
 use crate::date::iso8601;
 use crate::error::{Code, Refusal};
-use crate::id::Id;
 use crate::plugin::{Outcome, TextRoom, no_such_room, success};
 use crate::room::Member;
 use crate::{MAX_JOINED, MAX_MEMBERS};
+use bifrons_core::plugin::Id;
 use bifrons_core::plugin::{HandleKey, Host, HttpRequest};
 use serde_json::{Map, Value, json};
 

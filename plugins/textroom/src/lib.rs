@@ -10,7 +10,6 @@ mod api;
 mod chat;
 mod date;
 mod error;
-mod id;
 mod manage;
 mod persist;
 mod plugin;

@@ -2,11 +2,11 @@
 
 use crate::api::{ARRAY, Body, FLAG, ROOM, TEXT, UINT, Want, is_same, may, must};
 use crate::error::{Code, Refusal};
-use crate::id::Id;
 use crate::persist;
 use crate::plugin::{Asker, Outcome, Saving, TextRoom, no_such_room, success};
 use crate::room::{Room, Settings};
 use crate::{MAX_ROOMS, MAX_TOKENS};
+use bifrons_core::plugin::Id;
 use bifrons_core::plugin::{Host, Ticket};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

@@ -1,9 +1,9 @@
 //! Rooms on disk: groups of the plugin's own configuration file (plugin-textroom §7).
 
-use crate::id::Id;
 use crate::room::Settings;
 use bifrons_core::api::json::Style;
 use bifrons_core::config::{Group, Tree, jcfg};
+use bifrons_core::plugin::Id;
 use bifrons_core::plugin::StoreRequest;
 use std::collections::BTreeMap;
 

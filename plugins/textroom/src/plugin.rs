@@ -2,12 +2,12 @@
 
 use crate::api::Body;
 use crate::error::{Code, Refusal};
-use crate::id::Id;
 use crate::persist::{self, General};
 use crate::room::Room;
 use bifrons_core::api::{Expect, json, required};
 use bifrons_core::config::Tree;
 use bifrons_core::media::{DataKind, DataMessage, PeerId};
+use bifrons_core::plugin::Id;
 use bifrons_core::plugin::{
     About, Answer, HandleKey, Host, JsepKind, OutgoingJsep, Plugin, ReplyKey, Request, Ticket,
     Verdict,

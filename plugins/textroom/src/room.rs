@@ -1,8 +1,8 @@
 //! One room: its settings, members and history.
 
 use crate::MAX_HISTORY_BYTES;
-use crate::id::Id;
 use bifrons_core::plugin::HandleKey;
+use bifrons_core::plugin::Id;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -4,8 +4,8 @@
 //! reading it cannot fail. Fields are checked in the order of the tables (plugin-videoroom §2).
 
 use crate::error::{Code, Refusal};
-use crate::id::Id;
 use bifrons_core::api::{Expect, FieldError};
+use bifrons_core::plugin::Id;
 use serde_json::{Map, Value};
 
 /// What a field has to be.

@@ -5,11 +5,11 @@ use crate::address::{Halt, Known, address, srtp};
 use crate::api::{Body, Field, TEXT, UINT, Want, may, must};
 use crate::error::{Code, Refusal};
 use crate::forwarders::{MAX_FORWARDERS, Remotization, stop_remotization, sync_remotizations};
-use crate::id::Id;
 use crate::management::success;
 use crate::participant::Participant;
 use crate::plugin::VideoRoom;
 use bifrons_core::plugin::Host;
+use bifrons_core::plugin::Id;
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
 

@@ -6,7 +6,6 @@ use crate::error::{Code, Refusal};
 use crate::forwarders::{
     Forwarder, MAX_FORWARDERS, clash, feedback_port, first_of, forwarding_shard, source_of,
 };
-use crate::id::Id;
 use crate::management::success;
 use crate::notice;
 use crate::participant::{Participant, Stream};
@@ -15,6 +14,7 @@ use crate::relay;
 use crate::room::Room;
 use bifrons_core::media::MediaKind;
 use bifrons_core::plugin::Host;
+use bifrons_core::plugin::Id;
 use bifrons_core::srtp::MasterKey;
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;

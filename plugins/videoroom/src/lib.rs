@@ -13,7 +13,6 @@ mod cascade;
 mod error;
 mod forwarders;
 mod forwarding;
-mod id;
 mod lines;
 mod management;
 mod membership;

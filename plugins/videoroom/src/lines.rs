@@ -3,7 +3,6 @@
 
 use crate::api::{Body, FLAG, Field, INT, TEXT, UINT, Want, may, must};
 use crate::error::{Code, Refusal};
-use crate::id::Id;
 use crate::negotiation;
 use crate::participant::{Participant, Stream};
 use crate::relay;
@@ -11,6 +10,7 @@ use crate::room::Room;
 use crate::subscription::{Feed, Line, Subscription};
 use bifrons_core::media::MediaKind;
 use bifrons_core::plugin::Host;
+use bifrons_core::plugin::Id;
 use bifrons_core::sdp::{MAX_MEDIA, Sdp};
 
 /// An item of `subscribe` and of a join's `streams`.

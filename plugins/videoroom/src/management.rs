@@ -4,13 +4,13 @@
 use crate::address::Known;
 use crate::api::{Body, FLAG, Field, TEXT, UINT, Want, may, must};
 use crate::error::{Code, Refusal};
-use crate::id::Id;
 use crate::notice;
 use crate::persist;
 use crate::plugin::{Saving, Seat, VideoRoom};
 use crate::room::Room;
 use crate::settings::{Given, SETTINGS, Settings, floored};
 use crate::{MAX_ROOMS, MAX_TOKENS};
+use bifrons_core::plugin::Id;
 use bifrons_core::plugin::{Host, ReplyKey, Ticket, Verdict};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;

@@ -4,7 +4,6 @@
 use crate::MAX_PARTICIPANTS;
 use crate::api::{ARRAY, Body, OBJECT, TEXT, UINT, Want, may, must};
 use crate::error::{Code, Refusal};
-use crate::id::Id;
 use crate::notice;
 use crate::participant::{For, Participant, Presence};
 use crate::plugin::{PACKAGE, Seat, VideoRoom};
@@ -12,6 +11,7 @@ use crate::relay;
 use crate::room::Room;
 use crate::settings::{active_packets, level_average};
 use crate::wishes::{PUBLISH, descriptions};
+use bifrons_core::plugin::Id;
 use bifrons_core::plugin::{HandleKey, Host, JsepKind, Request};
 use serde_json::{Map, Value, json};
 

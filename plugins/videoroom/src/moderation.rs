@@ -3,13 +3,13 @@
 use crate::MAX_TOKENS;
 use crate::api::{ARRAY, Body, FLAG, TEXT, Want, may, must};
 use crate::error::{Code, Refusal};
-use crate::id::Id;
 use crate::management::success;
 use crate::notice;
 use crate::participant::{Participant, Presence};
 use crate::plugin::{Seat, VideoRoom};
 use crate::relay;
 use crate::room::Room;
+use bifrons_core::plugin::Id;
 use bifrons_core::plugin::{Host, HostExt};
 use serde_json::{Map, Value, json};
 

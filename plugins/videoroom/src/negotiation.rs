@@ -1,7 +1,6 @@
 //! Answers to publishers and offers to subscribers (plugin-videoroom §5 "With a jsep offer", §6
 //! "Offer contents").
 
-use crate::id::Id;
 use crate::participant::{Stream, StreamExtensions};
 use crate::relay::payload_type;
 use crate::room::Room;
@@ -9,6 +8,7 @@ use crate::settings::Settings;
 use crate::subscription::{Line, Subscription};
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{MediaKind, Mindex};
+use bifrons_core::plugin::Id;
 use bifrons_core::plugin::Jsep;
 use bifrons_core::rtp::{Extension, PayloadType};
 use bifrons_core::sdp::{

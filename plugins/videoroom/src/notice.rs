@@ -1,7 +1,7 @@
 //! Events to others and to event handlers, and the shapes they share (plugin-videoroom §5, §11).
 
-use crate::id::Id;
 use crate::participant::{For, Participant};
+use bifrons_core::plugin::Id;
 use serde_json::{Map, Value, json};
 
 /// `{videoroom:"event", room}` with what `fill` adds.

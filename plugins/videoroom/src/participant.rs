@@ -1,11 +1,11 @@
 //! A participant: who it is, and what it publishes (plugin-videoroom §5).
 
 use crate::forwarders::{Forwarder, Remotization};
-use crate::id::Id;
 use crate::remote::Remote;
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{Delay, IngestId, MediaKind, Mindex, PeerId, SourceId, SourcePolicy};
 use bifrons_core::plugin::HandleKey;
+use bifrons_core::plugin::Id;
 use bifrons_core::sdp::OpusParameters;
 use serde_json::{Map, Value, json};
 

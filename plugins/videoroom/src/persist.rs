@@ -1,8 +1,8 @@
 //! Rooms on disk: groups of the plugin's own configuration file (plugin-videoroom §4, §10).
 
-use crate::id::Id;
 use crate::settings::{Given, Settings, names};
 use bifrons_core::config::{Group, Tree, jcfg};
+use bifrons_core::plugin::Id;
 use bifrons_core::plugin::StoreRequest;
 use std::collections::BTreeMap;
 

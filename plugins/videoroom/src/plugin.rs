@@ -2,13 +2,13 @@
 
 use crate::address::Resolving;
 use crate::error::{Code, Refusal};
-use crate::id::Id;
 use crate::persist::{self, General};
 use crate::room::Room;
 use crate::subscription::Subscription;
 use bifrons_core::api::FieldError;
 use bifrons_core::config::Tree;
 use bifrons_core::media::{Fact, IngestId, Mindex, PeerId};
+use bifrons_core::plugin::Id;
 use bifrons_core::plugin::{
     About, Answer, HandleKey, Host, Plugin, ReplyKey, Request, Ticket, Verdict,
 };

@@ -3,7 +3,6 @@
 
 use crate::api::Body;
 use crate::error::{Code, Refusal};
-use crate::id::Id;
 use crate::negotiation::{self, Choice};
 use crate::notice;
 use crate::participant::{For, Participant, Stream};
@@ -16,6 +15,7 @@ use crate::wishes::{
 };
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{Fact, Mindex};
+use bifrons_core::plugin::Id;
 use bifrons_core::plugin::{
     HandleKey, Host, HostExt, Jsep, JsepKind, OutgoingJsep, PushError, Request,
 };

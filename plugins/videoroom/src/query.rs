@@ -22,8 +22,8 @@ impl VideoRoom {
 
     fn describe_publisher(
         &self,
-        room: &crate::id::Id,
-        user: &crate::id::Id,
+        room: &bifrons_core::plugin::Id,
+        user: &bifrons_core::plugin::Id,
     ) -> Option<Map<String, Value>> {
         let room = self.rooms.get(room)?;
         let who = room.participants.get(user)?;

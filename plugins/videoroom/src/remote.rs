@@ -6,7 +6,6 @@ use crate::address::srtp;
 use crate::api::{Body, FLAG, Field, INT, ITEMS, OBJECT, TEXT, UINT, Want, may, must};
 use crate::error::{Code, Refusal};
 use crate::forwarders::{PORTS, REMOTE_SSRC, REMOTE_STEP, stop_all};
-use crate::id::Id;
 use crate::management::success;
 use crate::notice;
 use crate::participant::{For, Participant, Presence, Stream};
@@ -19,6 +18,7 @@ use bifrons_core::media::{
     Carries, Fact, IngestId, IngestSetup, MediaKind, Mindex, Plan, Port, PortError, PortRequest,
 };
 use bifrons_core::plugin::Host;
+use bifrons_core::plugin::Id;
 use bifrons_core::rtp::{Extension, ExtensionIds, Ssrc};
 use bifrons_core::sdp::OpusParameters;
 use serde_json::{Value, json};

@@ -1,10 +1,10 @@
 //! A room: its settings, who is in it, and which subscriptions it feeds.
 
-use crate::id::Id;
 use crate::participant::{For, Participant, Presence, Stream};
 use crate::settings::{DummyStream, Settings};
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{MediaKind, Mindex};
+use bifrons_core::plugin::Id;
 use bifrons_core::plugin::{HandleKey, Host, HostExt};
 use bifrons_core::sdp::OpusParameters;
 use serde_json::{Map, Value, json};

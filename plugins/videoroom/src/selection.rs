@@ -3,7 +3,6 @@
 
 use crate::api::{Body, FLAG, Field, INT, ITEMS, TEXT, UINT, Want, may, must};
 use crate::error::{Code, Refusal};
-use crate::id::Id;
 use crate::lines::{check_encryption, feed_of, no_such_feed};
 use crate::notice;
 use crate::plugin::{VideoRoom, no_such_room};
@@ -12,6 +11,7 @@ use crate::room::Room;
 use crate::subscriber::{line_event, updated};
 use crate::subscription::{Feed, Line, Subscription};
 use bifrons_core::media::{Fact, LayerKind, MediaKind, Selection};
+use bifrons_core::plugin::Id;
 use bifrons_core::plugin::{HandleKey, Host, HostExt, Request};
 use serde_json::{Value, json};
 

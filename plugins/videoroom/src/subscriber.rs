@@ -3,7 +3,6 @@
 
 use crate::api::{Body, FLAG, Field, ITEMS, TEXT, UINT, Want, may, must};
 use crate::error::{Code, Refusal};
-use crate::id::Id;
 use crate::lines::{
     SUBSCRIBE, UNSUBSCRIBE, check_feeds, drop_lines, is_encrypted, settle, subscribe,
     subscribe_to_all, unsubscribe,
@@ -14,6 +13,7 @@ use crate::plugin::{Seat, VideoRoom};
 use crate::relay;
 use crate::subscription::Subscription;
 use bifrons_core::media::PeerId;
+use bifrons_core::plugin::Id;
 use bifrons_core::plugin::{HandleKey, Host, JsepKind, OutgoingJsep, PushError, Request};
 use serde_json::{Map, Value, json};
 

@@ -3,12 +3,12 @@
 
 use crate::api::{ARRAY, Body, FLAG, Field, INT, OBJECT, TEXT, UINT, may, must};
 use crate::error::{Code, Refusal};
-use crate::id::Id;
 use crate::relay;
 use crate::room::Room;
 use crate::settings::{active_packets, level_average};
 use bifrons_core::media::{MediaKind, Plan};
 use bifrons_core::plugin::Host;
+use bifrons_core::plugin::Id;
 use serde_json::{Map, Value, json};
 
 /// Fields of `publish` and `configure`.

@@ -1,7 +1,8 @@
-//! Ids of rooms and participants: numbers, or texts with `string_ids`.
+//! Ids that clients name rooms and participants by: numbers, or texts with `string_ids`, in every
+//! plugin with rooms (plugin-videoroom, plugin-textroom: `string_ids`).
 
-use bifrons_core::api::id_from_random;
-use bifrons_core::plugin::Host;
+use super::Host;
+use crate::api::id_from_random;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
@@ -9,7 +10,7 @@ use std::fmt;
 /// The id of a room or of a participant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(untagged)]
-pub(crate) enum Id {
+pub enum Id {
     /// Without `string_ids`.
     Number(u64),
     /// With them.
@@ -18,7 +19,7 @@ pub(crate) enum Id {
 
 impl Id {
     /// A random id: a number that JavaScript holds exactly, or a UUID (RFC 9562 §5.4).
-    pub(crate) fn generate(host: &mut dyn Host, texts: bool) -> Self {
+    pub fn generate(host: &mut dyn Host, texts: bool) -> Self {
         if texts {
             let (high, low) = (host.random(), host.random());
             let high = (high & !0xf000) | 0x4000;
@@ -37,7 +38,7 @@ impl Id {
     }
 
     /// The id of a JSON value of the wanted kind.
-    pub(crate) fn of(value: &Value, texts: bool) -> Option<Self> {
+    pub fn of(value: &Value, texts: bool) -> Option<Self> {
         if texts {
             value.as_str().map(|text| Id::Text(text.to_owned()))
         } else {
@@ -47,7 +48,7 @@ impl Id {
 
     /// The id of a configuration group's name, `room-<id>` or `<id>`; `None` where Janus refuses
     /// it: 0, or no number.
-    pub(crate) fn of_group(name: &str, texts: bool) -> Option<Self> {
+    pub fn of_group(name: &str, texts: bool) -> Option<Self> {
         let id = name.strip_prefix("room-").unwrap_or(name);
         if texts {
             return Some(Id::Text(id.to_owned())).filter(|_| !id.is_empty());
@@ -56,7 +57,7 @@ impl Id {
     }
 
     /// Whether `create` takes it for absent.
-    pub(crate) fn is_unset(&self) -> bool {
+    pub fn is_unset(&self) -> bool {
         match self {
             Id::Number(n) => *n == 0,
             Id::Text(text) => text.is_empty(),
