@@ -1,6 +1,9 @@
 //! What a plugin may do to the world.
 
-use super::{HandleKey, HttpRequest, HttpResponse, OutgoingJsep, ReplyKey, Verdict};
+use super::{
+    HandleKey, HttpRequest, HttpResponse, OutgoingJsep, ReplyKey, Service, ServiceCommand,
+    ServiceId, Verdict,
+};
 use crate::media::{
     DataMessage, DataPlan, DataRefusal, ForwarderId, IngestId, PeerId, Plan, Port, PortError,
     PortId, PortRequest,
@@ -169,6 +172,24 @@ pub trait Host {
     /// Answers [`Answer::Stored`]; `None` at once when there is nowhere to store (no
     /// configuration folder).
     fn store(&mut self, request: StoreRequest) -> Option<Ticket>;
+
+    /// Starts a service, paused; what comes of it comes through
+    /// [`Plugin::service_event`](super::Plugin::service_event), never within this call. `None`
+    /// where this host runs none.
+    fn start_service(&mut self, service: Service) -> Option<ServiceId> {
+        let _ = service;
+        None
+    }
+
+    /// Tells a service something. One that is gone: nothing happens.
+    fn tell_service(&mut self, service: ServiceId, command: ServiceCommand) {
+        let _ = (service, command);
+    }
+
+    /// Ends a service; an RTSP session is torn down. The ingests it fed stay.
+    fn stop_service(&mut self, service: ServiceId) {
+        let _ = service;
+    }
 }
 
 /// Conveniences over [`Host`].

@@ -13,12 +13,17 @@ mod host;
 mod http;
 mod id;
 mod jsep;
+mod service;
 mod verdict;
 
 pub use host::{Answer, Host, HostExt, PushError, StoreRequest, Ticket};
 pub use http::{HttpMethod, HttpRequest, HttpResponse};
 pub use id::Id;
 pub use jsep::{Jsep, JsepKind, OutgoingJsep, SimulcastLine, SvcLine};
+pub use service::{
+    PlayerFormat, PlayerSetup, RtspSetup, RtspTransport, Service, ServiceCommand, ServiceEvent,
+    ServiceId, ServiceMedium,
+};
 pub use verdict::{ReplyKey, Request, Verdict};
 
 use crate::config::Tree;
@@ -116,6 +121,11 @@ pub trait Plugin {
     /// An answer to something the plugin asked of the host.
     fn answered(&mut self, host: &mut dyn Host, ticket: Ticket, answer: Answer) {
         let _ = (host, ticket, answer);
+    }
+
+    /// Something came of a service of the plugin's. Not called once it was stopped.
+    fn service_event(&mut self, host: &mut dyn Host, service: ServiceId, event: &ServiceEvent) {
+        let _ = (host, service, event);
     }
 
     /// The server stops; no hook follows.
