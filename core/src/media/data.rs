@@ -82,14 +82,17 @@ pub struct DataLine {
 /// What a plugin may ask about data between peers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DataPlan {
-    /// Messages of `source` go to `sink` as well. A data sink may have any number of sources.
-    /// Messages from before the sink's association is up are not kept for it.
+    /// Messages of `source` go to `sink` as well. A data sink may have any number of sources; a
+    /// source that is there already only changes the label. A peer is sent nothing before it has
+    /// opened a channel of its own, and what came before is not kept for it
+    /// ([`super::MessageRule::keep_last`] excepted).
     Route {
-        /// Where they come from: a peer's data line.
+        /// Where they come from: a peer's data line, or a data ingest.
         source: SourceId,
-        /// Where they go: a peer's data line.
+        /// Where they go: a peer's data line, or a data forwarder.
         sink: SinkId,
-        /// The label they arrive under; `None` keeps the sender's.
+        /// The label they arrive under; `None` keeps the sender's, which for an ingest is
+        /// [`DEFAULT_LABEL`].
         label: Option<Box<str>>,
     },
     /// Ends that.

@@ -27,8 +27,8 @@ pub use line::{
 pub use message::{QueryTicket, ShardCommand, ShardEvent, Tap, TapId, Tuning};
 pub use plan::{Delay, LayerTarget, Plan, Route, RtcpRule, Selection, SourcePolicy, SwitchRule};
 pub use port::{
-    Carries, Family, ForwardSsrc, ForwarderId, ForwarderSetup, IngestId, IngestSetup, Port,
-    PortError, PortId, PortRequest, PortSocket,
+    Carries, Family, ForwardSsrc, ForwarderId, ForwarderSetup, IngestId, IngestSetup, MessageRule,
+    Port, PortError, PortId, PortRequest, PortSocket,
 };
 pub use statistics::{
     Flow, LayerStatistics, LineStatistics, PeerStatistics, RoundTrip, ShardCounters, WayStatistics,

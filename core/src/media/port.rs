@@ -7,7 +7,7 @@
 //! address: RTP leaves as it is or with other numbers, plain or as SRTP. Control binds and names;
 //! packets pass between socket and shard only (design §1 rule 3).
 
-use super::MediaKind;
+use super::{DataKind, MediaKind};
 use crate::codec::Codec;
 use crate::rtp::{ExtensionIds, Ssrc};
 use crate::srtp::MasterKey;
@@ -138,10 +138,33 @@ impl PortSocket {
     }
 }
 
+/// How the datagrams of a data ingest become messages.
+///
+/// At a port that carries a layer ([`Carries::Layer`]) each datagram is one message, as it is. At
+/// one that tells sources apart by SSRC ([`Carries::Ssrcs`]) it follows a header of 12 bytes like
+/// that of RTP, whose payload type says whether it is text (0) or binary (1) (plugin-videoroom
+/// §9.2). Neither is ever SRTP. An empty datagram is no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageRule {
+    /// What they are where no header says so.
+    pub kind: DataKind,
+    /// Whether the last message is kept, and given to each new sink as soon as that can take one:
+    /// when its peer opens its first channel, or at once if that is open (`buffermsg` of
+    /// plugin-streaming).
+    pub keep_last: bool,
+}
+
+impl Default for MessageRule {
+    fn default() -> Self {
+        MessageRule { kind: DataKind::Text, keep_last: false }
+    }
+}
+
 /// What an ingest yields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IngestSetup {
-    /// Its kind. Of data each datagram is one message.
+    /// Its kind. Of data each datagram is one message, routed by [`super::DataPlan::Route`]; muted,
+    /// as any source, by [`super::SourcePolicy::muted`].
     pub kind: MediaKind,
     /// Its codec, whatever payload type arrives; `None` for one that is passed on unread.
     pub codec: Option<Codec>,
@@ -151,6 +174,8 @@ pub struct IngestSetup {
     pub simulcast: bool,
     /// Ids under which header extensions arrive.
     pub extensions: ExtensionIds,
+    /// Of data: what datagrams mean. Of no account otherwise.
+    pub message: MessageRule,
 }
 
 /// What a port carries for an ingest.
@@ -178,7 +203,10 @@ pub enum ForwardSsrc {
 /// How RTP leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForwarderSetup {
-    /// Its kind; of data each message is one datagram, never encrypted.
+    /// Its kind. Of data each message is one datagram, never encrypted: bare, or with
+    /// [`ForwardSsrc::Layered`] behind a header of 12 bytes as [`MessageRule`] reads it, and then
+    /// cut to 1500 bytes in all (plugin-videoroom §9.2). A message longer than a datagram can be is
+    /// let go. Its source comes by [`super::DataPlan::Route`].
     pub kind: MediaKind,
     /// Where to.
     pub to: SocketAddr,

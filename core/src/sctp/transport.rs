@@ -53,6 +53,8 @@ pub struct Config {
 pub enum Event {
     /// The association is up. At most once.
     Ready,
+    /// The peer has opened its first channel. At most once.
+    Opened,
     /// A whole message came on an open channel.
     Message(DataMessage),
     /// All that was taken for sending has reached the peer.
@@ -98,6 +100,8 @@ pub struct DataTransport {
     readable: VecDeque<u16>,
     packets: VecDeque<Bytes>,
     events: VecDeque<Event>,
+    /// The peer has opened a channel.
+    opened: bool,
     /// Something was sent since the last [`Event::Drained`].
     filled: bool,
     dropped: u64,
@@ -121,6 +125,7 @@ impl DataTransport {
             readable: VecDeque::new(),
             packets: VecDeque::new(),
             events: VecDeque::new(),
+            opened: false,
             filled: false,
             dropped: 0,
         }
@@ -129,6 +134,11 @@ impl DataTransport {
     /// Whether messages can be sent.
     pub fn is_up(&self) -> bool {
         self.state == State::Up
+    }
+
+    /// Whether messages can be sent and the peer has opened a channel.
+    pub fn is_open(&self) -> bool {
+        self.is_up() && self.opened
     }
 
     /// Whether it has ended.
@@ -427,6 +437,8 @@ impl DataTransport {
                     && self.write(id, &Dcep::Ack.write().unwrap_or_default(), Ppid::Dcep);
                 if !acknowledged {
                     self.reset(id);
+                } else if !std::mem::replace(&mut self.opened, true) {
+                    self.events.push_back(Event::Opened);
                 }
             }
             _ => self.reset(id),

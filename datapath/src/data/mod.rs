@@ -14,7 +14,8 @@
 use crate::dtls_openssl::RecordLayer;
 use crate::handshake::Datagram;
 use bifrons_core::media::{
-    DataLine, DataMessage, HANDOFF_CREDIT, LineId, Mindex, PeerId, RECEIVE_CREDIT, SourceId,
+    DataLine, DataMessage, ForwarderId, HANDOFF_CREDIT, LineId, Mindex, PeerId, RECEIVE_CREDIT,
+    SourceId,
 };
 use bifrons_core::sctp::{DataTransport, SEND_BUFFER};
 use std::collections::{HashMap, VecDeque};
@@ -120,6 +121,8 @@ pub struct DataSink {
     pub line: LineId,
     /// The label there; `None` keeps the sender's.
     pub label: Option<Box<str>>,
+    /// Whether it was given a message of this source: what is kept is for those that were not.
+    pub served: bool,
 }
 
 /// What is under way to another shard.
@@ -135,28 +138,45 @@ pub struct Export {
 /// elsewhere.
 #[derive(Debug)]
 pub struct DataSource {
-    /// Sinks on this shard.
+    /// Peers on this shard.
     pub sinks: Vec<DataSink>,
+    /// Forwarders on this shard.
+    pub forwarders: Vec<ForwarderId>,
     /// Other shards with sinks.
     pub exports: Vec<Export>,
     /// Whether the plugin sees the messages.
     pub deliver: bool,
-    /// Of an image: messages that came over and wait for the sinks.
-    pub arrived: VecDeque<Box<DataMessage>>,
+    /// Whether nothing of it goes to anybody but the plugin.
+    pub muted: bool,
+    /// What it said last, where that is kept for new sinks.
+    pub last: Option<Box<DataMessage>>,
+    /// Messages that came over, or to a port, and wait for their sinks; and whether to keep each.
+    pub arrived: VecDeque<(Box<DataMessage>, bool)>,
+    /// Of an ingest: the bytes of those.
+    pub arrived_bytes: usize,
 }
 
 impl Default for DataSource {
     fn default() -> Self {
         DataSource {
             sinks: Vec::new(),
+            forwarders: Vec::new(),
             exports: Vec::new(),
             deliver: true,
+            muted: false,
+            last: None,
             arrived: VecDeque::new(),
+            arrived_bytes: 0,
         }
     }
 }
 
 impl DataSource {
+    /// Whether nobody here takes its messages.
+    pub fn is_idle(&self) -> bool {
+        self.sinks.is_empty() && self.forwarders.is_empty()
+    }
+
     /// Whether every other shard may be given one more message.
     pub fn may_export(&self) -> bool {
         self.exports.iter().all(|export| export.under_way < HANDOFF_CREDIT)
@@ -168,6 +188,22 @@ impl DataSource {
 pub enum DataPost {
     /// A message for the sinks there.
     Message {
+        /// Whose.
+        source: SourceId,
+        /// What.
+        message: Box<DataMessage>,
+        /// Whether to keep it for sinks that come later, until the next.
+        keep: bool,
+    },
+    /// An image was made there; what is kept for new sinks is wanted.
+    Image {
+        /// Whose.
+        source: SourceId,
+        /// The shard of the image.
+        shard: u8,
+    },
+    /// The answer: what the source said last.
+    Last {
         /// Whose.
         source: SourceId,
         /// What.
@@ -193,8 +229,10 @@ pub struct DataDesk {
     pub busy: VecDeque<u32>,
     /// Sources with sinks or wishes.
     pub sources: HashMap<SourceId, DataSource>,
-    /// Images with messages that wait, each once.
+    /// Images and ingests with messages that wait, each once.
     pub arrivals: VecDeque<SourceId>,
+    /// Some of those could go at once, had the turn not done its share.
+    pub pressing: bool,
     /// Bytes that plugins may still be given; below 0 nothing is read for them.
     pub credit: i64,
     /// For other shards; waits here while a ring is full.
@@ -208,6 +246,7 @@ impl Default for DataDesk {
             busy: VecDeque::new(),
             sources: HashMap::new(),
             arrivals: VecDeque::new(),
+            pressing: false,
             credit: RECEIVE_CREDIT as i64,
             posts: VecDeque::new(),
         }
@@ -217,7 +256,7 @@ impl Default for DataDesk {
 impl DataDesk {
     /// Whether something could be done at once.
     pub fn has_work(&self) -> bool {
-        !self.inbox.is_empty() || !self.busy.is_empty()
+        self.pressing || !self.inbox.is_empty() || !self.busy.is_empty()
     }
 
     /// Forgets a peer's sources and sinks.

@@ -8,11 +8,13 @@
 
 mod forwarder;
 mod ingest;
+mod message;
 mod seals;
 mod table;
 
 pub use forwarder::{Forwarder, Waiting};
 pub use ingest::{Ingest, Opener};
+pub use message::{datagram_len, is_for, read_datagram, write_datagram};
 pub use seals::{MAX_KEYS, Seals, Tenant};
 pub use table::{Feed, OpenPort, Ports};
 

@@ -1,6 +1,6 @@
 //! The ports of a shard, by place, name and socket.
 
-use super::{MAX_FEEDS, Opener};
+use super::{MAX_FEEDS, Opener, is_for};
 use crate::engine::Engine;
 use bifrons_core::media::{Carries, PortId, PortSocket};
 use slab::Slab;
@@ -27,6 +27,8 @@ pub struct OpenPort {
     pub opener: Option<Opener>,
     /// What it carries.
     pub feeds: Vec<Feed>,
+    /// What it carries of messages; besides `feeds`, and looked at first.
+    pub messages: Vec<Feed>,
     /// Places of the forwarders whose feedback arrives here.
     pub forwarders: Vec<u32>,
     /// Where RTCP last came from.
@@ -39,16 +41,23 @@ impl OpenPort {
         !self.forwarders.is_empty() || self.feeds.iter().any(|feed| feed.carries == Carries::Rtcp)
     }
 
-    /// Adds a feed; false if there are as many as a port takes.
-    pub fn add(&mut self, feed: Feed) -> bool {
-        if self.feeds.contains(&feed) {
+    /// Adds a feed, of RTP or of messages; false if there are as many as a port takes.
+    pub fn add(&mut self, feed: Feed, messages: bool) -> bool {
+        let has_room = self.feeds.len() + self.messages.len() < MAX_FEEDS;
+        let feeds = if messages { &mut self.messages } else { &mut self.feeds };
+        if feeds.contains(&feed) {
             return true;
         }
-        let has_room = self.feeds.len() < MAX_FEEDS;
         if has_room {
-            self.feeds.push(feed);
+            feeds.push(feed);
         }
         has_room
+    }
+
+    /// The feed that a datagram is a message for.
+    #[inline]
+    pub fn message_feed(&self, datagram: &[u8]) -> Option<Feed> {
+        self.messages.iter().find(|feed| is_for(feed, datagram)).copied()
     }
 }
 
@@ -72,6 +81,7 @@ impl Ports {
             socket: None,
             opener,
             feeds: Vec::new(),
+            messages: Vec::new(),
             forwarders: Vec::new(),
             latched: None,
         };
@@ -157,6 +167,7 @@ impl Ports {
     pub fn forget_ingest(&mut self, ingest: u32) {
         for (_, port) in &mut self.slab {
             port.feeds.retain(|feed| feed.ingest != ingest);
+            port.messages.retain(|feed| feed.ingest != ingest);
         }
     }
 

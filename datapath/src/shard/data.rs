@@ -1,7 +1,7 @@
 //! Data channels: what control asks, what routes say, and how a peer's association begins and ends.
 
 use super::Shard;
-use crate::data::{DataPost, DataSink, Export, PeerData, Pipe};
+use crate::data::{DataPost, DataSink, DataSource, Export, PeerData, Pipe};
 use crate::dtls_openssl::RecordLayer;
 use crate::handshake::{Datagram, ToLane};
 use bifrons_core::media::{
@@ -34,31 +34,62 @@ impl Shard {
     fn data_plan(&mut self, plan: DataPlan) {
         match plan {
             DataPlan::Route { source, sink: SinkId::Line(sink), label } => {
-                let here = source.shard() == self.config.id;
-                if self.peers.get(sink.peer).is_none() || (here && !self.is_ours(source)) {
-                    return;
-                }
-                let sinks = &mut self.data.sources.entry(source).or_default().sinks;
-                match sinks.iter_mut().find(|have| have.line == sink) {
-                    Some(have) => have.label = label,
-                    None => sinks.push(DataSink { line: sink, label }),
+                if self.peers.get(sink.peer).is_some() {
+                    self.join_source(source, sink, label);
                 }
             }
             DataPlan::Unroute { source, sink: SinkId::Line(sink) } => {
-                let Some(entry) = self.data.sources.get_mut(&source) else { return };
-                entry.sinks.retain(|have| have.line != sink);
-                if entry.sinks.is_empty() && source.shard() != self.config.id {
-                    self.take_arrived(source);
-                    self.data.sources.remove(&source);
+                self.part_source(source, |entry| entry.sinks.retain(|have| have.line != sink));
+            }
+            DataPlan::Route { source, sink: SinkId::Forwarder(sink), .. } => {
+                let known = self.forwarder_place(sink).is_some();
+                let Some(entry) = self.data_source(source).filter(|_| known) else { return };
+                if !entry.forwarders.contains(&sink) {
+                    entry.forwarders.push(sink);
                 }
             }
-            // Forwarders take RTP alone so far.
-            DataPlan::Route { .. } | DataPlan::Unroute { .. } => {}
+            DataPlan::Unroute { source, sink: SinkId::Forwarder(sink) } => {
+                self.part_source(source, |entry| entry.forwarders.retain(|have| *have != sink));
+            }
             DataPlan::Deliver { source, on } => {
                 if self.is_ours(source) {
                     self.data.sources.entry(source).or_default().deliver = on;
                 }
             }
+        }
+    }
+
+    /// The entry of a source that is here, or of the image of one elsewhere, made if it is new.
+    fn data_source(&mut self, source: SourceId) -> Option<&mut DataSource> {
+        let afar = source.shard() != self.config.id;
+        if !afar && !self.is_ours(source) {
+            return None;
+        }
+        if afar && !self.data.sources.contains_key(&source) {
+            let image = DataPost::Image { source, shard: self.config.id };
+            self.data.posts.push_back((source.shard(), image));
+        }
+        Some(self.data.sources.entry(source).or_default())
+    }
+
+    fn join_source(&mut self, source: SourceId, line: LineId, label: Option<Box<str>>) {
+        let Some(entry) = self.data_source(source) else { return };
+        match entry.sinks.iter_mut().find(|have| have.line == line) {
+            Some(have) => have.label = label,
+            None => entry.sinks.push(DataSink { line, label, served: false }),
+        }
+        if entry.last.is_some() {
+            self.give_last(source);
+        }
+    }
+
+    /// Takes sinks off a source; the image of a far one goes with its last.
+    fn part_source(&mut self, source: SourceId, part: impl FnOnce(&mut DataSource)) {
+        let Some(entry) = self.data.sources.get_mut(&source) else { return };
+        part(entry);
+        if entry.is_idle() && source.shard() != self.config.id {
+            self.take_arrived(source);
+            self.data.sources.remove(&source);
         }
     }
 
@@ -74,13 +105,16 @@ impl Shard {
     }
 
     fn is_ours(&self, source: SourceId) -> bool {
-        matches!(source, SourceId::Line(line) if self.peers.get(line.peer).is_some())
+        match source {
+            SourceId::Line(line) => self.peers.get(line.peer).is_some(),
+            SourceId::Ingest(id) => self.is_data_ingest(id),
+        }
     }
 
     /// Nobody is left who would take them: their credit goes back.
     fn take_arrived(&mut self, source: SourceId) {
         let Some(entry) = self.data.sources.get_mut(&source) else { return };
-        let weight = entry.arrived.drain(..).map(|message| message.weight()).sum();
+        let weight = entry.arrived.drain(..).map(|(message, _)| message.weight()).sum();
         let taken = DataPost::Taken { source, shard: self.config.id, weight };
         self.data.posts.push_back((source.shard(), taken));
     }
@@ -88,16 +122,29 @@ impl Shard {
     /// Takes what another shard has for this one.
     pub fn from_neighbour_data(&mut self, post: DataPost) {
         match post {
-            DataPost::Message { source, message } => {
+            DataPost::Message { source, message, keep } => {
                 let weight = message.weight();
                 let Some(entry) = self.data.sources.get_mut(&source) else {
                     let taken = DataPost::Taken { source, shard: self.config.id, weight };
                     self.data.posts.push_back((source.shard(), taken));
                     return;
                 };
-                entry.arrived.push_back(message);
+                entry.arrived.push_back((message, keep));
                 if entry.arrived.len() == 1 {
                     self.data.arrivals.push_back(source);
+                }
+            }
+            DataPost::Image { source, shard } => {
+                let last = self.data.sources.get(&source).and_then(|entry| entry.last.clone());
+                if let Some(message) = last {
+                    self.data.posts.push_back((shard, DataPost::Last { source, message }));
+                }
+            }
+            DataPost::Last { source, message } => {
+                let entry = self.data.sources.get_mut(&source);
+                if let Some(entry) = entry.filter(|entry| entry.last.is_none()) {
+                    entry.last = Some(message);
+                    self.give_last(source);
                 }
             }
             DataPost::Taken { source, shard, weight } => {

@@ -24,6 +24,7 @@ impl Shard {
             self.open_record(id, &datagram);
             self.reuse(datagram);
         }
+        self.data.pressing = false;
         for _ in 0..self.data.arrivals.len() {
             self.pass_arrived();
         }
@@ -106,6 +107,7 @@ impl Shard {
                 Some(Event::Ready) => {
                     self.tell(ShardEvent::Data(DataEvent::Ready { peer: line.peer }));
                 }
+                Some(Event::Opened) => self.peer_opened(line.peer),
                 Some(Event::Drained) => {
                     if std::mem::take(&mut data.from_plugin) {
                         self.tell_sent(line.peer, 0, true);
@@ -128,10 +130,10 @@ impl Shard {
     /// Whether everybody who would get the next message has room for it.
     fn may_read(&mut self, source: SourceId) -> bool {
         let Some(entry) = self.data.sources.get(&source) else { return self.data.credit > 0 };
-        if (entry.deliver && self.data.credit <= 0) || !entry.may_export() {
+        if entry.deliver && self.data.credit <= 0 {
             return false;
         }
-        self.sinks_have_room(source)
+        entry.muted || (entry.may_export() && self.sinks_have_room(source))
     }
 
     fn sinks_have_room(&mut self, source: SourceId) -> bool {
@@ -145,68 +147,108 @@ impl Shard {
 
     fn pass_on(&mut self, line: LineId, message: DataMessage) {
         let source = SourceId::Line(line);
-        self.give_to_sinks(source, &message);
-        let weight = message.weight();
-        let mut deliver = true;
-        if let Some(entry) = self.data.sources.get_mut(&source) {
-            deliver = entry.deliver;
-            for export in &mut entry.exports {
-                export.under_way += weight;
-                let message = Box::new(message.clone());
-                self.data.posts.push_back((export.shard, DataPost::Message { source, message }));
-            }
+        let entry = self.data.sources.get(&source);
+        let (deliver, muted) = entry.map_or((true, false), |entry| (entry.deliver, entry.muted));
+        if !muted {
+            self.spread(source, &message, false);
         }
         if deliver {
+            let weight = message.weight();
             self.data.credit = self.data.credit.saturating_sub_unsigned(weight as u64);
             let message = Box::new(message);
             self.tell(ShardEvent::Data(DataEvent::Message { peer: line.peer, message }));
         }
     }
 
-    fn give_to_sinks(&mut self, source: SourceId, message: &DataMessage) {
+    /// Gives a message to the peers and forwarders here.
+    pub(super) fn give_to_sinks(&mut self, source: SourceId, message: &DataMessage) {
         let Some(entry) = self.data.sources.get(&source) else { return };
-        for sink in &entry.sinks {
-            let data = self.peers.get_mut(sink.line.peer).and_then(|peer| peer.data.as_mut());
-            let Some(data) = data else { continue };
-            let Some(transport) = &mut data.transport else { continue };
-            let label = sink.label.as_deref().unwrap_or(&message.label);
-            let sent = transport.send(label, &message.protocol, message.kind, &message.bytes);
-            match sent {
-                Ok(()) => {
-                    if !std::mem::replace(&mut data.busy, true) {
-                        self.data.busy.push_back(sink.line.peer.slot);
-                    }
-                }
-                // Whoever is not there yet misses it.
-                Err(SendError::NotReady) => {}
-                Err(SendError::TooLong | SendError::Full | SendError::NoChannel) => {
-                    data.dropped += 1;
-                    self.counters.shed += 1;
-                }
+        let (sinks, forwarders) = (entry.sinks.len(), entry.forwarders.len());
+        for at in 0..sinks {
+            self.give_to(source, at, message, false);
+        }
+        for at in 0..forwarders {
+            let entry = self.data.sources.get(&source);
+            if let Some(id) = entry.and_then(|entry| entry.forwarders.get(at).copied()) {
+                self.forward_message(id, message);
             }
         }
     }
 
-    /// Gives an image's messages to its sinks as far as they have room.
+    /// Gives a message to one sink, if that can take one; with `first` only if it had none yet.
+    pub(super) fn give_to(
+        &mut self,
+        source: SourceId,
+        at: usize,
+        message: &DataMessage,
+        first: bool,
+    ) {
+        let entry = self.data.sources.get_mut(&source);
+        let Some(sink) = entry.and_then(|entry| entry.sinks.get_mut(at)) else { return };
+        let slot = sink.line.peer.slot;
+        let data = self.peers.get_mut(sink.line.peer).and_then(|peer| peer.data.as_mut());
+        let Some(data) = data else { return };
+        // Whoever has not opened a channel yet misses it.
+        let Some(transport) = data.transport.as_mut().filter(|it| it.is_open()) else { return };
+        if first && sink.served {
+            return;
+        }
+        let label = sink.label.as_deref().unwrap_or(&message.label);
+        match transport.send(label, &message.protocol, message.kind, &message.bytes) {
+            Ok(()) => {
+                sink.served = true;
+                if !std::mem::replace(&mut data.busy, true) {
+                    self.data.busy.push_back(slot);
+                }
+            }
+            Err(SendError::NotReady) => {}
+            Err(SendError::TooLong | SendError::Full | SendError::NoChannel) => {
+                data.dropped += 1;
+                self.counters.shed += 1;
+            }
+        }
+    }
+
+    /// Gives messages that came over, or to a port, to their sinks.
     fn pass_arrived(&mut self) {
         let Some(source) = self.data.arrivals.pop_front() else { return };
-        let mut weight = 0;
-        for _ in 0..MESSAGES {
-            if !self.sinks_have_room(source) {
+        let left = match source.shard() == self.config.id {
+            true => self.pass_datagrams(source),
+            false => self.pass_parcels(source),
+        };
+        self.data.pressing |= left > 0;
+        if self.data.sources.get(&source).is_some_and(|entry| !entry.arrived.is_empty()) {
+            self.data.arrivals.push_back(source);
+        }
+    }
+
+    /// Gives an image's messages to its sinks as far as they have room. Returns how many more could
+    /// go at once.
+    fn pass_parcels(&mut self, source: SourceId) -> usize {
+        // Messages of datagrams wait for nobody.
+        let waits = matches!(source, SourceId::Line(_));
+        let (mut weight, mut left) = (0, 0);
+        for passed in 0..=MESSAGES {
+            if waits && !self.sinks_have_room(source) {
                 break;
             }
-            let entry = self.data.sources.get_mut(&source);
-            let Some(message) = entry.and_then(|entry| entry.arrived.pop_front()) else { break };
+            let Some(entry) = self.data.sources.get_mut(&source) else { break };
+            if passed == MESSAGES {
+                left = entry.arrived.len();
+                break;
+            }
+            let Some((message, keep)) = entry.arrived.pop_front() else { break };
             weight += message.weight();
             self.give_to_sinks(source, &message);
+            if keep && let Some(entry) = self.data.sources.get_mut(&source) {
+                entry.last = Some(message);
+            }
         }
         if weight > 0 {
             let taken = DataPost::Taken { source, shard: self.config.id, weight };
             self.data.posts.push_back((source.shard(), taken));
         }
-        if self.data.sources.get(&source).is_some_and(|entry| !entry.arrived.is_empty()) {
-            self.data.arrivals.push_back(source);
-        }
+        left
     }
 
     /// Gives the association what plugins have sent.

@@ -11,6 +11,7 @@ mod connect;
 mod data;
 mod data_turn;
 mod forwarder;
+mod message;
 mod neighbour;
 mod outbox;
 mod port;

@@ -4,7 +4,8 @@ use super::Shard;
 use crate::port::{Feed, Ingest, MAX_INGESTS, Opener};
 use crate::report::REPORT_US;
 use bifrons_core::media::{
-    Carries, Fact, ForwarderId, IngestId, IngestSetup, PortId, PortSocket, ShardEvent, SourceId,
+    Carries, Fact, ForwarderId, IngestId, IngestSetup, MediaKind, PortId, PortSocket, ShardEvent,
+    SourceId,
 };
 use bifrons_core::rtcp::{Compound, CompoundWriter, Rtcp};
 use bifrons_core::rtp::{MAX_PACKET, Packet, Ssrc, is_rtcp, parse_extensions};
@@ -37,12 +38,16 @@ impl Shard {
         let source = self.sources.find_or_make(SourceId::Ingest(id), setup.kind);
         let place = self.ingests.insert(Ingest::new(id, setup, source));
         self.ingest_places.insert(id, place as u32);
+        if setup.kind == MediaKind::Data {
+            self.data.sources.entry(SourceId::Ingest(id)).or_default();
+        }
     }
 
     pub(super) fn feed_ingest(&mut self, port: PortId, id: IngestId, carries: Carries) {
         let Some(place) = self.ingest_place(id) else { return };
+        let messages = self.is_data_ingest(id) && carries != Carries::Rtcp;
         let Some(port) = self.ports.get_mut(port) else { return };
-        if !port.add(Feed { ingest: place, carries }) {
+        if !port.add(Feed { ingest: place, carries }, messages) {
             self.counters.shed += 1;
             return;
         }
@@ -60,6 +65,7 @@ impl Shard {
         self.ports.forget_ingest(place);
         self.ingests.remove(place as usize);
         self.drop_source(SourceId::Ingest(id));
+        self.data.sources.remove(&SourceId::Ingest(id));
     }
 
     fn ingest_place(&self, id: IngestId) -> Option<u32> {
@@ -72,6 +78,10 @@ impl Shard {
             self.counters.stray += 1;
             return;
         };
+        if let Some(feed) = port.message_feed(bytes) {
+            self.take_datagram(feed.ingest, feed.carries, bytes);
+            return;
+        }
         if port.takes_rtcp() {
             port.latched = Some(from);
             if bytes.get(1).is_some_and(|second| is_rtcp(*second)) {

@@ -28,7 +28,10 @@ impl Shard {
                     self.leave_source(sink.peer.slot, sink.mindex);
                 }
             }
-            Plan::Policy { source, policy } => self.set_policy(source, policy),
+            Plan::Policy { source, policy } => {
+                self.mute_messages(source, policy.muted);
+                self.set_policy(source, policy);
+            }
             Plan::Keyframe { source } => self.want_keyframe(source),
             Plan::Remb { peer, bps } => self.remb_now(peer, bps),
         }

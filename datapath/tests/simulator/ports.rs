@@ -10,7 +10,7 @@ use super::world::World;
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{
     Carries, Fact, ForwardSsrc, ForwarderId, ForwarderSetup, IngestId, IngestSetup, MediaKind,
-    Plan, PortId, Route, ShardCommand, ShardEvent, SinkId, SourceId,
+    MessageRule, Plan, PortId, Route, ShardCommand, ShardEvent, SinkId, SourceId,
 };
 use bifrons_core::rtcp::{Compound, CompoundWriter, Rtcp};
 use bifrons_core::rtp::{ExtensionIds, Ssrc};
@@ -168,6 +168,7 @@ fn vp8(simulcast: bool) -> IngestSetup {
         clock_hz: 90_000,
         simulcast,
         extensions: ExtensionIds::new(),
+        message: MessageRule::default(),
     }
 }
 

@@ -15,7 +15,8 @@ use crate::room::Room;
 use crate::settings::Settings;
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{
-    Carries, Fact, IngestId, IngestSetup, MediaKind, Mindex, Plan, Port, PortError, PortRequest,
+    Carries, Fact, IngestId, IngestSetup, MediaKind, MessageRule, Mindex, Plan, Port, PortError,
+    PortRequest,
 };
 use bifrons_core::plugin::Host;
 use bifrons_core::plugin::Id;
@@ -125,6 +126,7 @@ fn setup(stream: &Stream) -> IngestSetup {
         clock_hz: stream.codec.map_or(90_000, Codec::clock_rate),
         simulcast: stream.simulcast,
         extensions,
+        message: MessageRule::default(),
     }
 }
 
