@@ -92,7 +92,11 @@ impl Host for View<'_> {
     }
 
     fn open_port(&mut self, request: PortRequest) -> Result<Port, PortError> {
-        self.core.negotiator.open_port(&request)
+        self.core.negotiator.open_port(&request, self.core.now.at)
+    }
+
+    fn port_age(&self, port: PortId) -> Option<Duration> {
+        self.core.negotiator.port_age(port, self.core.now.at)
     }
 
     fn close_port(&mut self, port: PortId) {

@@ -25,7 +25,7 @@ use bifrons_core::media::{
 use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Fills a buffer with bytes that nobody can predict.
 pub type Random = dyn FnMut(&mut [u8]);
@@ -285,10 +285,14 @@ impl Negotiator for Negotiation {
         u8::try_from(self.shards.count()).unwrap_or(u8::MAX)
     }
 
-    fn open_port(&mut self, request: &PortRequest) -> Result<Port, PortError> {
+    fn open_port(&mut self, request: &PortRequest, now: Instant) -> Result<Port, PortError> {
         let mut bytes = [0; 2];
         (self.random)(&mut bytes);
-        self.ports.open(request, u16::from_ne_bytes(bytes), self.shards.as_mut())
+        self.ports.open(request, u16::from_ne_bytes(bytes), now, self.shards.as_mut())
+    }
+
+    fn port_age(&self, port: PortId, now: Instant) -> Option<Duration> {
+        self.ports.age(port, now)
     }
 
     fn close_port(&mut self, port: PortId) {

@@ -38,7 +38,7 @@ use bifrons_core::media::{
 };
 use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
 use serde_json::Value;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What happened to a handle's PeerConnection, seen from the shards.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,9 +144,15 @@ pub trait Negotiator {
     ///
     /// # Errors
     /// When the shard has as many as it takes, or the system refuses.
-    fn open_port(&mut self, request: &PortRequest) -> Result<Port, PortError> {
-        let _ = request;
+    fn open_port(&mut self, request: &PortRequest, now: Instant) -> Result<Port, PortError> {
+        let _ = (request, now);
         Err(PortError::Unsupported)
+    }
+
+    /// How long ago something last arrived at a port; `None` if it is not open.
+    fn port_age(&self, port: PortId, now: Instant) -> Option<Duration> {
+        let _ = (port, now);
+        None
     }
 
     /// Closes a port.

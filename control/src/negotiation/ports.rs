@@ -5,9 +5,12 @@
 //! one a family, opened with the first that needs it.
 
 use super::Shards;
-use bifrons_core::media::{Family, Port, PortError, PortId, PortRequest, PortSocket, ShardCommand};
+use bifrons_core::media::{
+    Family, Port, PortClock, PortError, PortId, PortRequest, PortSocket, ShardCommand,
+};
 use bifrons_datapath::udp;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 /// Most ports of one shard: what its engine takes, less its own sockets.
 pub(super) const MAX_PORTS: usize = 896;
@@ -18,7 +21,7 @@ const FIRST: u32 = 2;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Ports {
-    open: HashMap<u8, BTreeSet<PortId>>,
+    open: HashMap<u8, HashMap<PortId, PortClock>>,
     given: u32,
 }
 
@@ -28,10 +31,11 @@ impl Ports {
         &mut self,
         request: &PortRequest,
         pick: u16,
+        now: Instant,
         shards: &mut dyn Shards,
     ) -> Result<Port, PortError> {
         let id = PortId { shard: request.shard, number: FIRST.wrapping_add(self.given) };
-        let address = self.bind(id, request, pick, shards)?;
+        let address = self.bind(id, request, pick, now, shards)?;
         self.given = self.given.wrapping_add(1);
         Ok(Port { id, address })
     }
@@ -44,17 +48,23 @@ impl Ports {
         shards: &mut dyn Shards,
     ) -> Result<(), PortError> {
         let id = PortId { shard, number: u32::from(v6) };
-        if self.open.get(&shard).is_some_and(|open| open.contains(&id)) {
+        if self.open.get(&shard).is_some_and(|open| open.contains_key(&id)) {
             return Ok(());
         }
         let family = if v6 { Family::V6 } else { Family::V4 };
         let request = PortRequest { family, ..PortRequest::new(shard, 0, 0) };
-        self.bind(id, &request, 0, shards).map(drop)
+        // Nobody asks its age.
+        self.bind(id, &request, 0, Instant::now(), shards).map(drop)
+    }
+
+    /// How long ago something last arrived at a port.
+    pub(super) fn age(&self, port: PortId, now: Instant) -> Option<Duration> {
+        Some(self.open.get(&port.shard)?.get(&port)?.age(now))
     }
 
     /// Closes a port; one that is not open: nothing happens.
     pub(super) fn close(&mut self, port: PortId, shards: &mut dyn Shards) {
-        if self.open.get_mut(&port.shard).is_some_and(|open| open.remove(&port)) {
+        if self.open.get_mut(&port.shard).is_some_and(|open| open.remove(&port).is_some()) {
             shards.send(port.shard, ShardCommand::ClosePort { port });
         }
     }
@@ -64,6 +74,7 @@ impl Ports {
         id: PortId,
         request: &PortRequest,
         pick: u16,
+        now: Instant,
         shards: &mut dyn Shards,
     ) -> Result<std::net::SocketAddr, PortError> {
         if usize::from(id.shard) >= shards.count() {
@@ -75,9 +86,9 @@ impl Ports {
         }
         let refused = |error: std::io::Error| PortError::Refused(error.to_string());
         let socket = udp::open_port(request, pick).map_err(refused)?;
-        let socket = PortSocket::new(socket).map_err(refused)?;
+        let socket = PortSocket::new(socket, now).map_err(refused)?;
         let address = socket.address();
-        open.insert(id);
+        open.insert(id, socket.clock().clone());
         shards.send(id.shard, ShardCommand::OpenPort { port: id, socket, open: request.open });
         Ok(address)
     }
@@ -122,16 +133,23 @@ mod tests {
     #[test]
     fn a_port_is_bound_at_once_and_closed_once() {
         let (mut ports, mut shards) = (Ports::default(), Two::default());
-        let port = ports.open(&PortRequest::new(1, 0, 0), 0, &mut shards).expect("a port");
+        let now = Instant::now();
+        let port = ports.open(&PortRequest::new(1, 0, 0), 0, now, &mut shards).expect("a port");
         assert_eq!((port.id.shard, port.id.number), (1, FIRST));
         let number = port.address.port();
         let taken = PortRequest::new(1, number, number);
-        assert!(matches!(ports.open(&taken, 0, &mut shards), Err(PortError::Refused(_))));
-        assert!(ports.open(&PortRequest::new(2, 0, 0), 0, &mut shards).is_err(), "no such shard");
+        assert!(matches!(ports.open(&taken, 0, now, &mut shards), Err(PortError::Refused(_))));
+        assert!(
+            ports.open(&PortRequest::new(2, 0, 0), 0, now, &mut shards).is_err(),
+            "no such shard"
+        );
         ports.share(0, false, &mut shards).expect("a shared port");
         ports.share(0, false, &mut shards).expect("the same");
+        let later = now + Duration::from_secs(2);
+        assert_eq!(ports.age(port.id, later), Some(Duration::from_secs(2)), "nothing came yet");
         ports.close(port.id, &mut shards);
         ports.close(port.id, &mut shards);
+        assert_eq!(ports.age(port.id, later), None);
         let wanted =
             [(1, "open 2".to_owned()), (0, "open 0".to_owned()), (1, "close 2".to_owned())];
         assert_eq!(shards.0, wanted);

@@ -7,7 +7,23 @@
 /// aggregated (STAP-A, STAP-B) or at the start of a fragmented unit (FU-A, FU-B).
 #[must_use]
 pub fn h264_is_keyframe(payload: &[u8]) -> bool {
-    let starts = |unit: u8| matches!(unit & 0x1F, 5 | 7);
+    h264_starts(payload, |unit| matches!(unit, 5 | 7))
+}
+
+/// Whether an H.264 payload begins an IDR slice (type 5), in any of those ways.
+#[must_use]
+pub fn h264_starts_idr(payload: &[u8]) -> bool {
+    h264_starts(payload, |unit| unit == 5)
+}
+
+/// Whether an H.264 payload has a sequence parameter set (type 7), in any of those ways.
+#[must_use]
+pub fn h264_has_sps(payload: &[u8]) -> bool {
+    h264_starts(payload, |unit| unit == 7)
+}
+
+fn h264_starts(payload: &[u8], wanted: impl Fn(u8) -> bool) -> bool {
+    let starts = |unit: u8| wanted(unit & 0x1F);
     match payload {
         [head, fu, ..] if matches!(head & 0x1F, 28 | 29) => fu & 0x80 != 0 && starts(*fu),
         [head, units @ ..] if head & 0x1F == 24 => any_unit(units, starts),

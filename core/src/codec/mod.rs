@@ -8,6 +8,7 @@ mod dependency;
 mod h26x;
 mod name;
 mod opus;
+mod parameter_sets;
 mod red;
 mod vp8;
 mod vp9;
@@ -17,9 +18,10 @@ pub use dependency::{
     DecodeTargetIndication, DependencyDescriptor, DependencyStructure, Layer, MAX_DECODE_TARGETS,
     MAX_TEMPLATES,
 };
-pub use h26x::{h264_is_keyframe, h265_is_keyframe};
+pub use h26x::{h264_has_sps, h264_is_keyframe, h264_starts_idr, h265_is_keyframe};
 pub use name::Codec;
 pub use opus::OpusToc;
+pub use parameter_sets::ParameterSets;
 pub use red::{MAX_RED_BLOCKS, RedBlock, RedBlocks};
 pub use vp8::{PictureId, Vp8Continuity, Vp8Descriptor, Vp8Ids};
 pub use vp9::{MAX_SPATIAL_LAYERS, Vp9Descriptor, Vp9Layer, Vp9Structure};

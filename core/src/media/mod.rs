@@ -8,6 +8,7 @@
 mod data;
 mod fact;
 mod id;
+mod ingest;
 mod line;
 mod message;
 mod plan;
@@ -21,14 +22,15 @@ pub use data::{
 };
 pub use fact::{DownReason, Fact, LayerKind};
 pub use id::{LineId, Mindex, PeerId, SinkId, SourceId};
+pub use ingest::{Carries, IngestSetup, KeyframeBuffer, MessageRule};
 pub use line::{
     LayerSsrc, Line, MediaKind, Payload, PeerSetup, PeerUpdate, Receive, Send, Transport,
 };
 pub use message::{QueryTicket, ShardCommand, ShardEvent, Tap, TapId, Tuning};
 pub use plan::{Delay, LayerTarget, Plan, Route, RtcpRule, Selection, SourcePolicy, SwitchRule};
 pub use port::{
-    Carries, Family, ForwardSsrc, ForwarderId, ForwarderSetup, IngestId, IngestSetup, MessageRule,
-    Port, PortError, PortId, PortRequest, PortSocket,
+    Family, ForwardSsrc, ForwarderId, ForwarderSetup, IngestId, Port, PortClock, PortError, PortId,
+    PortRequest, PortSocket,
 };
 pub use statistics::{
     Flow, LayerStatistics, LineStatistics, PeerStatistics, RoundTrip, ShardCounters, WayStatistics,

@@ -7,13 +7,14 @@
 //! address: RTP leaves as it is or with other numbers, plain or as SRTP. Control binds and names;
 //! packets pass between socket and shard only (design §1 rule 3).
 
-use super::{DataKind, MediaKind};
-use crate::codec::Codec;
-use crate::rtp::{ExtensionIds, Ssrc};
+use super::MediaKind;
+use crate::rtp::Ssrc;
 use crate::srtp::MasterKey;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// A UDP port of one shard. Its number is given out once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,11 +104,54 @@ pub enum PortError {
     Unsupported,
 }
 
+/// When something last arrived at a port: noted by its shard, read by control.
+///
+/// A measure in one word, the latest one wins. The shard writes it at most once in
+/// [`PortClock::STEP`], so an age may be told that much too high, never too low.
+#[derive(Clone, Debug)]
+pub struct PortClock {
+    opened: Instant,
+    /// Microseconds since then, and one; 0 = nothing came yet.
+    heard_us: Arc<AtomicU64>,
+}
+
+impl PortClock {
+    /// How often a shard notes that something arrived.
+    pub const STEP: Duration = Duration::from_millis(100);
+
+    /// For a port that is opened now.
+    #[must_use]
+    pub fn new(opened: Instant) -> Self {
+        PortClock { opened, heard_us: Arc::new(AtomicU64::new(0)) }
+    }
+
+    /// Something arrived.
+    pub fn note(&self, at: Instant) {
+        let since = at.saturating_duration_since(self.opened).as_micros() as u64;
+        self.heard_us.store(since.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// How long ago something arrived; since the port was opened, if nothing did (plugin-streaming
+    /// §3, `age_ms`).
+    #[must_use]
+    pub fn age(&self, now: Instant) -> Duration {
+        let heard_us = self.heard_us.load(Ordering::Relaxed).saturating_sub(1);
+        now.saturating_duration_since(self.opened + Duration::from_micros(heard_us))
+    }
+
+    /// Whether anything ever arrived.
+    #[must_use]
+    pub fn has_heard(&self) -> bool {
+        self.heard_us.load(Ordering::Relaxed) > 0
+    }
+}
+
 /// A bound socket on its way to its shard. Nothing in this crate reads or writes it.
 #[derive(Clone, Debug)]
 pub struct PortSocket {
     address: SocketAddr,
     socket: Option<Arc<UdpSocket>>,
+    clock: PortClock,
 }
 
 impl PortSocket {
@@ -115,14 +159,21 @@ impl PortSocket {
     ///
     /// # Errors
     /// When the system does not tell where it is bound.
-    pub fn new(socket: UdpSocket) -> io::Result<Self> {
-        Ok(PortSocket { address: socket.local_addr()?, socket: Some(Arc::new(socket)) })
+    pub fn new(socket: UdpSocket, opened: Instant) -> io::Result<Self> {
+        let clock = PortClock::new(opened);
+        Ok(PortSocket { address: socket.local_addr()?, socket: Some(Arc::new(socket)), clock })
     }
 
     /// A simulated one: its engine knows it by address.
     #[must_use]
-    pub const fn simulated(address: SocketAddr) -> Self {
-        PortSocket { address, socket: None }
+    pub fn simulated(address: SocketAddr, opened: Instant) -> Self {
+        PortSocket { address, socket: None, clock: PortClock::new(opened) }
+    }
+
+    /// When something last arrived at it.
+    #[must_use]
+    pub const fn clock(&self) -> &PortClock {
+        &self.clock
     }
 
     /// Where it is bound.
@@ -136,57 +187,6 @@ impl PortSocket {
     pub fn socket(&self) -> Option<&UdpSocket> {
         self.socket.as_deref()
     }
-}
-
-/// How the datagrams of a data ingest become messages.
-///
-/// At a port that carries a layer ([`Carries::Layer`]) each datagram is one message, as it is. At
-/// one that tells sources apart by SSRC ([`Carries::Ssrcs`]) it follows a header of 12 bytes like
-/// that of RTP, whose payload type says whether it is text (0) or binary (1) (plugin-videoroom
-/// §9.2). Neither is ever SRTP. An empty datagram is no message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MessageRule {
-    /// What they are where no header says so.
-    pub kind: DataKind,
-    /// Whether the last message is kept, and given to each new sink as soon as that can take one:
-    /// when its peer opens its first channel, or at once if that is open (`buffermsg` of
-    /// plugin-streaming).
-    pub keep_last: bool,
-}
-
-impl Default for MessageRule {
-    fn default() -> Self {
-        MessageRule { kind: DataKind::Text, keep_last: false }
-    }
-}
-
-/// What an ingest yields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IngestSetup {
-    /// Its kind. Of data each datagram is one message, routed by [`super::DataPlan::Route`]; muted,
-    /// as any source, by [`super::SourcePolicy::muted`].
-    pub kind: MediaKind,
-    /// Its codec, whatever payload type arrives; `None` for one that is passed on unread.
-    pub codec: Option<Codec>,
-    /// RTP clock in Hz.
-    pub clock_hz: u32,
-    /// Whether several simulcast substreams come.
-    pub simulcast: bool,
-    /// Ids under which header extensions arrive.
-    pub extensions: ExtensionIds,
-    /// Of data: what datagrams mean. Of no account otherwise.
-    pub message: MessageRule,
-}
-
-/// What a port carries for an ingest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carries {
-    /// All RTP that arrives, as this substream (0..=2).
-    Layer(u8),
-    /// The RTP of three SSRCs in a row from this one: substreams 0, 1, 2 (plugin-videoroom §9.2).
-    Ssrcs(Ssrc),
-    /// RTCP. Where it last came from is where keyframe requests go.
-    Rtcp,
 }
 
 /// The SSRC that RTP is forwarded with.
@@ -223,4 +223,20 @@ pub struct ForwarderSetup {
     /// Where feedback arrives, if any: PLI and FIR there become keyframe requests to the source. A
     /// port on the forwarder's shard; forwarders may share one, told apart by the media SSRC.
     pub rtcp: Option<PortId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_of_a_port_counts_from_its_opening_until_something_arrives() {
+        let opened = Instant::now();
+        let at = |ms| opened + Duration::from_millis(ms);
+        let clock = PortClock::new(opened);
+        assert_eq!((clock.age(at(700)).as_millis(), clock.has_heard()), (700, false));
+        clock.note(at(900));
+        assert_eq!((clock.age(at(1200)).as_millis(), clock.has_heard()), (300, true));
+        assert_eq!(clock.age(at(100)).as_millis(), 0, "never negative");
+    }
 }

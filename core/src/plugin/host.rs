@@ -113,6 +113,13 @@ pub trait Host {
         let _ = port;
     }
 
+    /// How long ago something last arrived at a port, at most 100 ms too high; since its opening if
+    /// nothing did. `None` if it is not open (plugin-streaming §3, `age_ms`).
+    fn port_age(&self, port: PortId) -> Option<Duration> {
+        let _ = port;
+        None
+    }
+
     /// A name for an ingest on that shard; its facts come to this plugin.
     fn new_ingest(&mut self, shard: u8) -> IngestId {
         IngestId { shard, number: self.random() as u32 }

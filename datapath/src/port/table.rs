@@ -2,7 +2,8 @@
 
 use super::{MAX_FEEDS, Opener, is_for};
 use crate::engine::Engine;
-use bifrons_core::media::{Carries, PortId, PortSocket};
+use crate::shard::Now;
+use bifrons_core::media::{Carries, PortClock, PortId, PortSocket};
 use slab::Slab;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -33,9 +34,22 @@ pub struct OpenPort {
     pub forwarders: Vec<u32>,
     /// Where RTCP last came from.
     pub latched: Option<SocketAddr>,
+    /// Where control reads when something last arrived.
+    clock: PortClock,
+    /// When that is noted again.
+    note_us: u64,
 }
 
 impl OpenPort {
+    /// Something arrived.
+    #[inline]
+    pub fn heard(&mut self, now: Now) {
+        if now.us >= self.note_us {
+            self.note_us = now.us + PortClock::STEP.as_micros() as u64;
+            self.clock.note(now.instant);
+        }
+    }
+
     /// Whether RTCP is expected.
     pub fn takes_rtcp(&self) -> bool {
         !self.forwarders.is_empty() || self.feeds.iter().any(|feed| feed.carries == Carries::Rtcp)
@@ -84,6 +98,8 @@ impl Ports {
             messages: Vec::new(),
             forwarders: Vec::new(),
             latched: None,
+            clock: socket.clock().clone(),
+            note_us: 0,
         };
         self.by_id.insert(id, self.slab.insert(port) as u32);
         self.attaching.push((id, socket));

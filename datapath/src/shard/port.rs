@@ -78,6 +78,7 @@ impl Shard {
             self.counters.stray += 1;
             return;
         };
+        port.heard(self.now);
         if let Some(feed) = port.message_feed(bytes) {
             self.take_datagram(feed.ingest, feed.carries, bytes);
             return;

@@ -10,10 +10,10 @@ use super::world::World;
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{
     Carries, Fact, ForwardSsrc, ForwarderId, ForwarderSetup, IngestId, IngestSetup, MediaKind,
-    MessageRule, Plan, PortId, Route, ShardCommand, ShardEvent, SinkId, SourceId,
+    Plan, PortId, Route, ShardCommand, ShardEvent, SinkId, SourceId,
 };
 use bifrons_core::rtcp::{Compound, CompoundWriter, Rtcp};
-use bifrons_core::rtp::{ExtensionIds, Ssrc};
+use bifrons_core::rtp::Ssrc;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -162,14 +162,7 @@ fn feedback_to_a_forwarder_reaches_the_publisher() {
 }
 
 fn vp8(simulcast: bool) -> IngestSetup {
-    IngestSetup {
-        kind: MediaKind::Video,
-        codec: Some(Codec::Vp8),
-        clock_hz: 90_000,
-        simulcast,
-        extensions: ExtensionIds::new(),
-        message: MessageRule::default(),
-    }
+    IngestSetup { simulcast, ..IngestSetup::new(MediaKind::Video, Some(Codec::Vp8), 90_000) }
 }
 
 fn packet(ssrc: u32, seq: u16, author: u32, number: u64, key: bool) -> Vec<u8> {

@@ -87,7 +87,7 @@ impl World {
     /// Opens a port of a shard.
     pub(crate) fn open_port(&mut self, port: PortId, open: Option<u8>) -> SocketAddr {
         let address = SocketAddr::from(([10, 0, 1, port.shard], 20_000 + port.number as u16));
-        let socket = PortSocket::simulated(address);
+        let socket = PortSocket::simulated(address, self.now());
         let open = open.map(master);
         self.command(port.shard.into(), ShardCommand::OpenPort { port, socket, open });
         address

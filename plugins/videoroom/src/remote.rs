@@ -15,8 +15,7 @@ use crate::room::Room;
 use crate::settings::Settings;
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{
-    Carries, Fact, IngestId, IngestSetup, MediaKind, MessageRule, Mindex, Plan, Port, PortError,
-    PortRequest,
+    Carries, Fact, IngestId, IngestSetup, MediaKind, Mindex, Plan, Port, PortError, PortRequest,
 };
 use bifrons_core::plugin::Host;
 use bifrons_core::plugin::Id;
@@ -120,14 +119,9 @@ fn setup(stream: &Stream) -> IngestSetup {
             let _ = extensions.set(extension, id);
         }
     }
-    IngestSetup {
-        kind: stream.kind,
-        codec: stream.codec,
-        clock_hz: stream.codec.map_or(90_000, Codec::clock_rate),
-        simulcast: stream.simulcast,
-        extensions,
-        message: MessageRule::default(),
-    }
+    let clock_hz = stream.codec.map_or(90_000, Codec::clock_rate);
+    let simulcast = stream.simulcast;
+    IngestSetup { simulcast, extensions, ..IngestSetup::new(stream.kind, stream.codec, clock_hz) }
 }
 
 impl VideoRoom {
