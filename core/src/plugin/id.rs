@@ -37,6 +37,16 @@ impl Id {
         (0..8).find_map(|_| id_from_random(host.random())).map_or(Id::Number(1), Id::Number)
     }
 
+    /// A random id that is not taken.
+    pub fn generate_free(host: &mut dyn Host, texts: bool, taken: impl Fn(&Id) -> bool) -> Self {
+        loop {
+            let id = Id::generate(host, texts);
+            if !taken(&id) {
+                return id;
+            }
+        }
+    }
+
     /// The id of a JSON value of the wanted kind.
     pub fn of(value: &Value, texts: bool) -> Option<Self> {
         if texts {

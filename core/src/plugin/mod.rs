@@ -5,6 +5,10 @@
 //! socket, a thread or a shard. It acts on the world through [`Host`] alone. Nothing in here
 //! blocks: what takes time answers later through [`Plugin::answered`].
 //!
+//! What plugins would else each write again is here too: ids ([`Id`]), errors ([`Codes`],
+//! [`Refusal`]), the reading of requests ([`request`]), and entries that outlive the server
+//! ([`Ledger`]).
+//!
 //! Order per handle, kept by the host: `create_session` < `handle_message` < `setup_media` <
 //! facts < `hangup_media` < `destroy_session`, which is the last call for that handle. Events that
 //! a plugin pushes inside `handle_message` leave after that request's own reply.
@@ -13,6 +17,9 @@ mod host;
 mod http;
 mod id;
 mod jsep;
+pub mod ledger;
+mod refusal;
+pub mod request;
 mod service;
 mod verdict;
 
@@ -20,6 +27,8 @@ pub use host::{Answer, Host, HostExt, PushError, StoreRequest, Ticket};
 pub use http::{HttpMethod, HttpRequest, HttpResponse};
 pub use id::Id;
 pub use jsep::{Jsep, JsepKind, OutgoingJsep, SimulcastLine, SvcLine};
+pub use ledger::{Change, Concluded, Ledger};
+pub use refusal::{Codes, Refusal};
 pub use service::{
     PlayerFormat, PlayerSetup, RtspSetup, RtspTransport, Service, ServiceCommand, ServiceEvent,
     ServiceId, ServiceMedium,

@@ -1,7 +1,6 @@
 //! What the plugin refuses, and how it says so (plugin-textroom §2).
 
-use bifrons_core::api::FieldError;
-use serde_json::{Map, Value, json};
+use bifrons_core::plugin::Codes;
 
 /// The plugin's error codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,44 +33,27 @@ pub(crate) enum Code {
     Unknown = 499,
 }
 
+impl Codes for Code {
+    const PLUGIN: &'static str = "textroom";
+    const INVALID_REQUEST: Self = Code::InvalidRequest;
+    const MISSING_ELEMENT: Self = Code::MissingElement;
+    const INVALID_ELEMENT: Self = Code::InvalidElement;
+    const UNAUTHORIZED: Self = Code::Unauthorized;
+    const UNKNOWN: Self = Code::Unknown;
+
+    fn number(self) -> i32 {
+        self as i32
+    }
+}
+
 /// An error as the client sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// Its number.
-    pub(crate) code: Code,
-    /// Its text.
-    pub(crate) text: String,
-}
+pub(crate) type Refusal = bifrons_core::plugin::Refusal<Code>;
 
-impl Refusal {
-    pub(crate) fn new(code: Code, text: impl Into<String>) -> Self {
-        Refusal { code, text: text.into() }
-    }
-
-    /// The object that carries it, under this `textroom`.
-    pub(crate) fn object(&self, kind: &str) -> Map<String, Value> {
-        let mut object = Map::new();
-        object.insert("textroom".to_owned(), json!(kind));
-        object.insert("error_code".to_owned(), json!(self.code as i32));
-        object.insert("error".to_owned(), json!(self.text));
-        object
-    }
-
-    /// Whether a synchronous request is refused as a whole, with an `event` (plugin-textroom §2).
-    pub(crate) fn kind(&self) -> &'static str {
-        match self.code {
-            Code::InvalidRequest | Code::InvalidJson => "event",
-            _ => "error",
-        }
-    }
-}
-
-impl From<FieldError> for Refusal {
-    fn from(error: FieldError) -> Self {
-        let code = match error {
-            FieldError::Missing(_) => Code::MissingElement,
-            FieldError::Type(..) => Code::InvalidElement,
-        };
-        Refusal::new(code, error.text())
+/// Under what a synchronous request is refused: as a whole with an `event`, else with an `error`
+/// (plugin-textroom §2).
+pub(crate) fn kind(refusal: &Refusal) -> &'static str {
+    match refusal.code {
+        Code::InvalidRequest | Code::InvalidJson => "event",
+        _ => "error",
     }
 }

@@ -1,14 +1,13 @@
 //! Requests about rooms, the same over the Janus API and over a data channel (plugin-textroom §4).
 
-use crate::api::{ARRAY, Body, FLAG, ROOM, TEXT, UINT, Want, is_same, may, must};
+use crate::api::{ARRAY, Body, FLAG, ROOM, TEXT, UINT, Want, may, must};
 use crate::error::{Code, Refusal};
 use crate::persist;
-use crate::plugin::{Asker, Outcome, Saving, TextRoom, no_such_room, success};
+use crate::plugin::{Asker, Outcome, TextRoom, no_such_room, success};
 use crate::room::{Room, Settings};
 use crate::{MAX_ROOMS, MAX_TOKENS};
-use bifrons_core::plugin::Id;
-use bifrons_core::plugin::{Host, Ticket};
-use serde_json::{Value, json};
+use bifrons_core::plugin::{Change, Concluded, Host, Id};
+use serde_json::json;
 use std::collections::BTreeSet;
 
 impl TextRoom {
@@ -44,13 +43,7 @@ impl TextRoom {
 
     fn list(&self, body: &Body<'_>) -> Result<Outcome, Refusal> {
         body.check(&[may("admin_key", TEXT)])?;
-        let shows_private = match (&self.general.admin_key, body.filled("admin_key")) {
-            (Some(key), Some(given)) if is_same(&given, key) => true,
-            (Some(_), Some(_)) => {
-                return Err(Refusal::new(Code::Unauthorized, "Unauthorized (wrong admin_key)"));
-            }
-            _ => false,
-        };
+        let shows_private = body.proves_operator(self.general.admin_key.as_deref())?;
         let seen = |room: &&Room| shows_private || !room.settings.is_private;
         let list: Vec<_> = self.rooms.values().filter(seen).map(Room::describe).collect();
         let mut data = success("success", None);
@@ -94,12 +87,14 @@ impl TextRoom {
         ])?;
         body.prove("admin_key", self.general.admin_key.as_deref())?;
         let allowed = body.texts("allowed")?.map(BTreeSet::from_iter);
-        let permanent = self.may_be_permanent(body)?;
+        let permanent = self.ledger.asked(body)?;
         if self.rooms.len() >= MAX_ROOMS || allowed.as_ref().is_some_and(|a| a.len() > MAX_TOKENS) {
             return Err(Refusal::new(Code::Unknown, "Too many rooms or tokens"));
         }
         let named = body.id("room").filter(|id| !id.is_unset());
-        let id = named.unwrap_or_else(|| self.free_id(host));
+        let taken = |id: &Id| self.rooms.contains_key(id);
+        let texts = self.general.string_ids;
+        let id = named.unwrap_or_else(|| Id::generate_free(host, texts, taken));
         if self.rooms.contains_key(&id) {
             return Err(Refusal::new(Code::RoomExists, format!("Room {id} already exists")));
         }
@@ -114,15 +109,6 @@ impl TextRoom {
         self.rooms.insert(id.clone(), Room::new(id.clone(), settings, allowed));
         self.tell_handlers(host, None, || json!({ "event": "created", "room": id }));
         Ok(self.conclude(host, asker, "created", &id, permanent))
-    }
-
-    fn free_id(&self, host: &mut dyn Host) -> Id {
-        loop {
-            let id = Id::generate(host, self.general.string_ids);
-            if !self.rooms.contains_key(&id) {
-                return id;
-            }
-        }
     }
 
     /// Empty texts change nothing.
@@ -143,7 +129,7 @@ impl TextRoom {
             may("permanent", FLAG),
         ])?;
         let id = self.owned(body)?;
-        let permanent = self.may_be_permanent(body)?;
+        let permanent = self.ledger.asked(body)?;
         if let Some(room) = self.rooms.get_mut(&id) {
             let settings = &mut room.settings;
             if let Some(text) = body.filled("new_description") {
@@ -170,7 +156,7 @@ impl TextRoom {
     ) -> Result<Outcome, Refusal> {
         body.check(&[ROOM, may("secret", TEXT), may("permanent", FLAG)])?;
         let id = self.owned(body)?;
-        let permanent = self.may_be_permanent(body)?;
+        let permanent = self.ledger.asked(body)?;
         let Some(room) = self.rooms.remove(&id) else { return Err(no_such_room(&id)) };
         let event = json!({ "textroom": "destroyed", "room": id });
         let mut told: BTreeSet<_> = room.members.values().map(|member| member.handle).collect();
@@ -256,15 +242,6 @@ impl TextRoom {
         Ok(Outcome::Reply(success("success", None)))
     }
 
-    /// 499 when something is to be kept and there is no configuration to keep it in.
-    fn may_be_permanent(&self, body: &Body<'_>) -> Result<bool, Refusal> {
-        let permanent = body.flag("permanent").unwrap_or(false);
-        if permanent && self.tree.is_none() {
-            return Err(Refusal::new(Code::Unknown, "No configuration file to save the room in"));
-        }
-        Ok(permanent)
-    }
-
     /// The reply to a change of a room, once it is on disk if it is to be.
     fn conclude(
         &mut self,
@@ -275,47 +252,18 @@ impl TextRoom {
         permanent: bool,
     ) -> Outcome {
         let by_channel = matches!(asker, Asker::Channel { .. });
-        let mut data = success(if by_channel { "success" } else { kind }, Some(id));
-        data.insert("permanent".to_owned(), json!(false));
-        let Some(tree) = self.tree.as_mut().filter(|_| permanent) else {
-            return Outcome::Reply(data);
-        };
-        let before = tree.clone();
-        match self.rooms.get(id) {
-            Some(room) => persist::put(tree, id, &room.settings),
-            None => persist::take_out(tree, id),
-        }
-        let written = persist::file(tree).map(|file| host.store(file));
-        let Ok(Some(ticket)) = written else {
-            tracing::warn!(room = %id, "the room cannot be saved: {written:?}");
-            *tree = before;
-            return Outcome::Reply(data);
-        };
-        self.saving.insert(ticket, Saving { asker: asker.clone(), data: data.clone(), before });
-        if matches!(asker, Asker::Operator) {
-            // An operator's request has to be answered now: it says what was set going.
-            data.insert("permanent".to_owned(), json!(true));
-            return Outcome::Reply(data);
-        }
-        Outcome::Later
-    }
-
-    /// The configuration is on disk, or not: the one who asked is told.
-    pub(crate) fn saved(
-        &mut self,
-        host: &mut dyn Host,
-        ticket: Ticket,
-        outcome: Result<(), String>,
-    ) {
-        let Some(mut saving) = self.saving.remove(&ticket) else { return };
-        if let Err(reason) = &outcome {
-            tracing::warn!("a room could not be saved: {reason}");
-            // Later changes are built on this one: only the last can be taken back.
-            if self.saving.is_empty() {
-                self.tree = Some(saving.before);
+        let data = success(if by_channel { "success" } else { kind }, Some(id));
+        let change = permanent.then(|| {
+            let name = self.ledger.room_name(id);
+            match self.rooms.get(id) {
+                Some(room) => Change::put(name, persist::group(&room.settings)),
+                None => Change::remove(name),
             }
+        });
+        let waits = !matches!(asker, Asker::Operator);
+        match self.ledger.conclude(host, change, waits.then(|| asker.clone()), data) {
+            Concluded::Reply(data) => Outcome::Reply(data),
+            Concluded::Later => Outcome::Later,
         }
-        saving.data.insert("permanent".to_owned(), Value::Bool(outcome.is_ok()));
-        self.answer(host, &saving.asker, saving.data);
     }
 }

@@ -2,10 +2,7 @@
 
 use crate::room::Settings;
 use bifrons_core::api::json::Style;
-use bifrons_core::config::{Group, Tree, jcfg};
-use bifrons_core::plugin::Id;
-use bifrons_core::plugin::StoreRequest;
-use std::collections::BTreeMap;
+use bifrons_core::config::{Group, Tree};
 
 /// The `general` group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,24 +45,8 @@ impl General {
     }
 }
 
-/// The rooms of a configuration. What is invalid, or there twice, is skipped with a warning.
-pub(crate) fn rooms(tree: &Tree, string_ids: bool) -> BTreeMap<Id, Settings> {
-    let mut rooms = BTreeMap::new();
-    for (name, group) in tree.groups().filter(|(name, _)| !name.eq_ignore_ascii_case("general")) {
-        match Id::of_group(name, string_ids) {
-            None => {
-                tracing::warn!(room = name, "the id of a room is a number above 0; skipped");
-            }
-            Some(id) if rooms.contains_key(&id) => {
-                tracing::warn!(room = name, "this room is there already; skipped");
-            }
-            Some(id) => drop(rooms.insert(id, settings(name, group))),
-        }
-    }
-    rooms
-}
-
-fn settings(name: &str, group: &Group) -> Settings {
+/// What a group says of its room.
+pub(crate) fn settings(name: &str, group: &Group) -> Settings {
     let history = group.get_u64("history").unwrap_or(0);
     Settings {
         description: filled(group, "description").unwrap_or_else(|| name.to_owned()),
@@ -77,9 +58,8 @@ fn settings(name: &str, group: &Group) -> Settings {
     }
 }
 
-/// Puts a room into the configuration, in place of what was there under its id.
-pub(crate) fn put(tree: &mut Tree, id: &Id, settings: &Settings) {
-    let name = group_of(tree, id).unwrap_or_else(|| format!("room-{id}"));
+/// The group of a room.
+pub(crate) fn group(settings: &Settings) -> Group {
     let mut group = Group::new();
     group.set("description", settings.description.as_str());
     if settings.is_private {
@@ -95,25 +75,5 @@ pub(crate) fn put(tree: &mut Tree, id: &Id, settings: &Settings) {
             group.set(key, text.as_str());
         }
     }
-    tree.set(&name, group);
-}
-
-/// Takes a room out of the configuration.
-pub(crate) fn take_out(tree: &mut Tree, id: &Id) {
-    if let Some(name) = group_of(tree, id) {
-        tree.remove(&name);
-    }
-}
-
-/// The whole file, for [`bifrons_core::plugin::Host::store`]; the error says what cannot be
-/// written.
-pub(crate) fn file(tree: &Tree) -> Result<StoreRequest, String> {
-    let text = jcfg::write(tree).map_err(|error| error.to_string())?;
-    Ok(StoreRequest { path: None, content: text.into_bytes() })
-}
-
-fn group_of(tree: &Tree, id: &Id) -> Option<String> {
-    let texts = matches!(id, Id::Text(_));
-    let same = |name: &&str| Id::of_group(name, texts).as_ref() == Some(id);
-    tree.groups().map(|(name, _)| name).find(same).map(str::to_owned)
+    group
 }

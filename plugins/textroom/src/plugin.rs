@@ -1,16 +1,15 @@
 //! TextRoom behind the plugin contract: the tables, the two surfaces, and the connection requests.
 
 use crate::api::Body;
-use crate::error::{Code, Refusal};
+use crate::error::{self, Code, Refusal};
 use crate::persist::{self, General};
 use crate::room::Room;
 use bifrons_core::api::{Expect, json, required};
 use bifrons_core::config::Tree;
 use bifrons_core::media::{DataKind, DataMessage, PeerId};
-use bifrons_core::plugin::Id;
 use bifrons_core::plugin::{
-    About, Answer, HandleKey, Host, JsepKind, OutgoingJsep, Plugin, ReplyKey, Request, Ticket,
-    Verdict,
+    About, Answer, HandleKey, Host, Id, JsepKind, Ledger, OutgoingJsep, Plugin, ReplyKey, Request,
+    Ticket, Verdict,
 };
 use bifrons_core::sdp::{Offer, OfferLine};
 use serde_json::{Map, Value, json};
@@ -54,25 +53,14 @@ pub(crate) enum Outcome {
     Silence,
 }
 
-/// A change of the configuration that is being written, and what to answer then.
-#[derive(Clone, Debug)]
-pub(crate) struct Saving {
-    pub(crate) asker: Asker,
-    /// The answer, `permanent` still to be set.
-    pub(crate) data: Map<String, Value>,
-    /// The configuration as it was, to go back to.
-    pub(crate) before: Tree,
-}
-
 /// See the crate.
 #[derive(Debug, Default)]
 pub struct TextRoom {
     pub(crate) general: General,
-    /// The configuration that permanent rooms are written into; `None` if there is none.
-    pub(crate) tree: Option<Tree>,
+    /// Where permanent rooms are kept.
+    pub(crate) ledger: Ledger<Asker>,
     pub(crate) rooms: BTreeMap<Id, Room>,
     pub(crate) users: HashMap<HandleKey, User>,
-    pub(crate) saving: HashMap<Ticket, Saving>,
     /// Messages that found no room on their way to a member.
     unsent: u64,
 }
@@ -148,9 +136,9 @@ impl TextRoom {
     ) -> Result<Outcome, Refusal> {
         let key = if body.contains_key("textroom") { "textroom" } else { "request" };
         let name = required(body, key, Expect::String)?.as_str().unwrap_or_default().to_owned();
-        let body = Body { map: body, string_ids: self.general.string_ids };
-        let unknown = || Refusal::new(Code::InvalidRequest, format!("Unknown request '{name}'"));
-        self.manage(host, asker, &name, &body).unwrap_or_else(|| Err(unknown()))
+        let body = Body::new(body, self.general.string_ids);
+        let served = self.manage(host, asker, &name, &body);
+        served.unwrap_or_else(|| Err(Refusal::unknown_request(&name)))
     }
 
     /// Serves what came over a data channel.
@@ -184,12 +172,11 @@ impl TextRoom {
         let name = required(body, "textroom", Expect::String)?.as_str().unwrap_or_default();
         let transaction = required(body, "transaction", Expect::String)?;
         let transaction = transaction.as_str().unwrap_or_default().to_owned();
-        let body = Body { map: body, string_ids: self.general.string_ids };
+        let body = Body::new(body, self.general.string_ids);
         let asker = Asker::Channel { handle, transaction };
         let served = self.chat(host, handle, name, &body);
         let served = served.or_else(|| self.manage(host, &asker, name, &body));
-        let unknown = || Refusal::new(Code::InvalidRequest, format!("Unknown request '{name}'"));
-        served.unwrap_or_else(|| Err(unknown()))
+        served.unwrap_or_else(|| Err(Refusal::unknown_request(name)))
     }
 
     /// `setup`, `ack` and `restart`: they make the PeerConnection and are answered by an event.
@@ -235,11 +222,11 @@ impl Plugin for TextRoom {
     }
 
     fn start(&mut self, _host: &mut dyn Host, config: Option<&Tree>) -> Result<(), String> {
-        self.tree = config.cloned();
-        let Some(tree) = config else { return Ok(()) };
-        self.general = General::read(tree);
-        for (id, settings) in persist::rooms(tree, self.general.string_ids) {
-            self.rooms.insert(id.clone(), Room::new(id, settings, None));
+        self.ledger = Ledger::new(config, |what| tracing::warn!("{what}"));
+        self.general = config.map(General::read).unwrap_or_default();
+        for (id, name, group) in self.ledger.rooms(self.general.string_ids) {
+            let room = Room::new(id.clone(), persist::settings(name, group), None);
+            self.rooms.insert(id, room);
         }
         Ok(())
     }
@@ -262,7 +249,7 @@ impl Plugin for TextRoom {
         match self.serve(host, &Asker::Client(request.reply), &request.body) {
             Ok(Outcome::Reply(data)) => Verdict::Reply(Value::Object(data)),
             Ok(_) => Verdict::Deferred,
-            Err(refusal) => Verdict::Reply(Value::Object(refusal.object(refusal.kind()))),
+            Err(refusal) => Verdict::Reply(Value::Object(refusal.object(error::kind(&refusal)))),
         }
     }
 
@@ -272,7 +259,7 @@ impl Plugin for TextRoom {
         match body.and_then(|body| self.serve(host, &Asker::Operator, body)) {
             Ok(Outcome::Reply(data)) => Some(Value::Object(data)),
             Ok(_) => None,
-            Err(refusal) => Some(Value::Object(refusal.object(refusal.kind()))),
+            Err(refusal) => Some(Value::Object(refusal.object(error::kind(&refusal)))),
         }
     }
 
@@ -303,8 +290,10 @@ impl Plugin for TextRoom {
     }
 
     fn answered(&mut self, host: &mut dyn Host, ticket: Ticket, answer: Answer) {
-        if let Answer::Stored(outcome) = answer {
-            self.saved(host, ticket, outcome);
+        if let Answer::Stored(outcome) = answer
+            && let Some((asker, data)) = self.ledger.stored(ticket, outcome)
+        {
+            self.answer(host, &asker, data);
         }
     }
 }

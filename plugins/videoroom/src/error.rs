@@ -1,7 +1,6 @@
 //! What the plugin refuses, and how it says so (plugin-videoroom §2).
 
-use bifrons_core::api::FieldError;
-use serde_json::{Value, json};
+use bifrons_core::plugin::Codes;
 
 /// The plugin's error codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,43 +41,18 @@ pub(crate) enum Code {
     Unknown = 499,
 }
 
+impl Codes for Code {
+    const PLUGIN: &'static str = "videoroom";
+    const INVALID_REQUEST: Self = Code::InvalidRequest;
+    const MISSING_ELEMENT: Self = Code::MissingElement;
+    const INVALID_ELEMENT: Self = Code::InvalidElement;
+    const UNAUTHORIZED: Self = Code::Unauthorized;
+    const UNKNOWN: Self = Code::Unknown;
+
+    fn number(self) -> i32 {
+        self as i32
+    }
+}
+
 /// An error as the client sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// Its number.
-    pub(crate) code: Code,
-    /// Its text.
-    pub(crate) text: String,
-}
-
-impl Refusal {
-    /// A refusal with this text.
-    pub(crate) fn new(code: Code, text: impl Into<String>) -> Self {
-        Refusal { code, text: text.into() }
-    }
-
-    /// 430 with this text.
-    pub(crate) fn invalid(text: impl Into<String>) -> Self {
-        Refusal::new(Code::InvalidElement, text)
-    }
-
-    /// 423 for a name that the role does not know.
-    pub(crate) fn unknown_request(name: &str) -> Self {
-        Refusal::new(Code::InvalidRequest, format!("Unknown request '{name}'"))
-    }
-
-    /// The event that carries it.
-    pub(crate) fn event(&self) -> Value {
-        json!({ "videoroom": "event", "error_code": self.code as i32, "error": self.text })
-    }
-}
-
-impl From<FieldError> for Refusal {
-    fn from(error: FieldError) -> Self {
-        let code = match error {
-            FieldError::Missing(_) => Code::MissingElement,
-            FieldError::Type(..) => Code::InvalidElement,
-        };
-        Refusal::new(code, error.text())
-    }
-}
+pub(crate) type Refusal = bifrons_core::plugin::Refusal<Code>;

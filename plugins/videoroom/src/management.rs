@@ -6,12 +6,11 @@ use crate::api::{Body, FLAG, Field, TEXT, UINT, Want, may, must};
 use crate::error::{Code, Refusal};
 use crate::notice;
 use crate::persist;
-use crate::plugin::{Saving, Seat, VideoRoom};
+use crate::plugin::{Seat, VideoRoom};
 use crate::room::Room;
 use crate::settings::{Given, SETTINGS, Settings, floored};
 use crate::{MAX_ROOMS, MAX_TOKENS};
-use bifrons_core::plugin::Id;
-use bifrons_core::plugin::{Host, ReplyKey, Ticket, Verdict};
+use bifrons_core::plugin::{Change, Concluded, Host, Id, ReplyKey, Verdict};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -98,13 +97,14 @@ impl VideoRoom {
         let mut settings = Settings::read(&Given::Request(*body), "")?;
         settings.signed_tokens &= host.auth_is_signed();
         let allowed = body.texts("allowed")?.map(BTreeSet::from_iter);
-        let permanent = body.flag("permanent").unwrap_or(false);
-        self.check_permanent(permanent)?;
+        let permanent = self.ledger.asked(body)?;
         let tokens = allowed.as_ref().map_or(0, BTreeSet::len);
         if self.rooms.len() >= MAX_ROOMS || tokens > MAX_TOKENS {
             return Err(Refusal::new(Code::Unknown, "Too many rooms or tokens"));
         }
-        let id = named.unwrap_or_else(|| self.free_room_id(host));
+        let taken = |id: &Id| self.rooms.contains_key(id);
+        let texts = self.general.string_ids;
+        let id = named.unwrap_or_else(|| Id::generate_free(host, texts, taken));
         if self.rooms.contains_key(&id) {
             return Err(Refusal::new(Code::RoomExists, format!("Room {id} already exists")));
         }
@@ -117,15 +117,6 @@ impl VideoRoom {
         self.conclude(host, "created", &id, permanent, reply)
     }
 
-    fn free_room_id(&self, host: &mut dyn Host) -> Id {
-        loop {
-            let id = Id::generate(host, self.general.string_ids);
-            if !self.rooms.contains_key(&id) {
-                return id;
-            }
-        }
-    }
-
     fn edit(
         &mut self,
         host: &mut dyn Host,
@@ -134,8 +125,7 @@ impl VideoRoom {
     ) -> Result<Verdict, Refusal> {
         body.check(&EDIT)?;
         let id = self.owned_room(body)?.id.clone();
-        let permanent = body.flag("permanent").unwrap_or(false);
-        self.check_permanent(permanent)?;
+        let permanent = self.ledger.asked(body)?;
         if let Some(room) = self.rooms.get_mut(&id) {
             change(&mut room.settings, body);
         }
@@ -153,8 +143,7 @@ impl VideoRoom {
     ) -> Result<Verdict, Refusal> {
         body.check(&[must("room", Want::Id), may("permanent", FLAG)])?;
         let id = self.owned_room(body)?.id.clone();
-        let permanent = body.flag("permanent").unwrap_or(false);
-        self.check_permanent(permanent)?;
+        let permanent = self.ledger.asked(body)?;
         let Some(mut room) = self.rooms.remove(&id) else {
             return Err(crate::plugin::no_such_room(&id));
         };
@@ -187,25 +176,10 @@ impl VideoRoom {
 
     /// An `admin_key` that is empty or no string counts as absent.
     fn list(&self, body: &Body<'_>) -> Result<Value, Refusal> {
-        let known = self.general.admin_key.as_deref();
-        let shows_private = match (known, body.filled("admin_key")) {
-            (Some(key), Some(given)) if crate::api::is_same(&given, key) => true,
-            (Some(_), Some(_)) => {
-                return Err(Refusal::new(Code::Unauthorized, "Unauthorized (wrong admin_key)"));
-            }
-            _ => false,
-        };
+        let shows_private = body.proves_operator(self.general.admin_key.as_deref())?;
         let seen = |room: &&Room| shows_private || !room.settings.is_private;
         let list: Vec<_> = self.rooms.values().filter(seen).map(Room::describe).collect();
         Ok(json!({ "videoroom": "success", "list": list }))
-    }
-
-    /// 499 when something is to be kept and there is no configuration to keep it in.
-    fn check_permanent(&self, permanent: bool) -> Result<(), Refusal> {
-        if permanent && self.tree.is_none() {
-            return Err(Refusal::new(Code::Unknown, "No configuration file to save the room in"));
-        }
-        Ok(())
     }
 
     /// The reply to a change of a room, once it is on disk if it is to be.
@@ -217,52 +191,16 @@ impl VideoRoom {
         permanent: bool,
         reply: Option<ReplyKey>,
     ) -> Result<Verdict, Refusal> {
-        let mut data = success(kind, id);
-        data.insert("permanent".to_owned(), json!(false));
-        if !permanent {
-            return Ok(Verdict::Reply(Value::Object(data)));
-        }
-        let Some(tree) = &mut self.tree else { return Ok(Verdict::Reply(Value::Object(data))) };
-        let before = tree.clone();
-        match self.rooms.get(id) {
-            Some(room) => persist::put(tree, id, &room.settings),
-            None => persist::take_out(tree, id),
-        }
-        let written = persist::file(tree).map(|file| host.store(file));
-        let Ok(Some(ticket)) = written else {
-            tracing::warn!(room = %id, "the room cannot be saved: {written:?}");
-            *tree = before;
-            return Ok(Verdict::Reply(Value::Object(data)));
-        };
-        let Some(reply) = reply else {
-            // An operator's request has to be answered now: it says what was set going.
-            data.insert("permanent".to_owned(), json!(true));
-            let saving = Saving { reply: None, data: data.clone(), before };
-            self.saving.insert(ticket, saving);
-            return Ok(Verdict::Reply(Value::Object(data)));
-        };
-        self.saving.insert(ticket, Saving { reply: Some(reply), data, before });
-        Ok(Verdict::Deferred)
-    }
-
-    /// The configuration is on disk, or not: the one who asked is told.
-    pub(crate) fn saved(
-        &mut self,
-        host: &mut dyn Host,
-        ticket: Ticket,
-        outcome: Result<(), String>,
-    ) {
-        let Some(mut saving) = self.saving.remove(&ticket) else { return };
-        if let Err(reason) = &outcome {
-            tracing::warn!("a room could not be saved: {reason}");
-            // Later changes are built on this one: only the last can be taken back.
-            if self.saving.is_empty() {
-                self.tree = Some(saving.before);
+        let change = permanent.then(|| {
+            let name = self.ledger.room_name(id);
+            match self.rooms.get(id) {
+                Some(room) => Change::put(name, persist::group(&room.settings)),
+                None => Change::remove(name),
             }
-        }
-        if let Some(reply) = saving.reply {
-            saving.data.insert("permanent".to_owned(), json!(outcome.is_ok()));
-            host.reply(reply, Verdict::Reply(Value::Object(saving.data)));
+        });
+        match self.ledger.conclude(host, change, reply, success(kind, id)) {
+            Concluded::Reply(data) => Ok(Verdict::Reply(Value::Object(data))),
+            Concluded::Later => Ok(Verdict::Deferred),
         }
     }
 }

@@ -1,10 +1,7 @@
 //! Rooms on disk: groups of the plugin's own configuration file (plugin-videoroom §4, §10).
 
-use crate::settings::{Given, Settings, names};
-use bifrons_core::config::{Group, Tree, jcfg};
-use bifrons_core::plugin::Id;
-use bifrons_core::plugin::StoreRequest;
-use std::collections::BTreeMap;
+use crate::settings::{Settings, names};
+use bifrons_core::config::{Group, Tree};
 
 /// The `general` group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,54 +38,8 @@ impl General {
     }
 }
 
-/// The rooms of a configuration. What is invalid, or there twice, is skipped with a warning.
-pub(crate) fn rooms(tree: &Tree, string_ids: bool) -> BTreeMap<Id, Settings> {
-    let mut rooms = BTreeMap::new();
-    for (name, group) in tree.groups().filter(|(name, _)| !name.eq_ignore_ascii_case("general")) {
-        let Some(id) = Id::of_group(name, string_ids) else {
-            tracing::warn!(room = name, "the id of a room is a number above 0; skipped");
-            continue;
-        };
-        if rooms.contains_key(&id) {
-            tracing::warn!(room = name, "this room is there already; skipped");
-            continue;
-        }
-        match Settings::read(&Given::File(group), name) {
-            Ok(settings) => drop(rooms.insert(id, settings)),
-            Err(refusal) => tracing::warn!(room = name, "{}; skipped", refusal.text),
-        }
-    }
-    rooms
-}
-
-/// Puts a room into the configuration, in place of what was there under its id.
-pub(crate) fn put(tree: &mut Tree, id: &Id, settings: &Settings) {
-    let name = group_of(tree, id).unwrap_or_else(|| format!("room-{id}"));
-    tree.set(&name, group(settings));
-}
-
-/// Takes a room out of the configuration.
-pub(crate) fn take_out(tree: &mut Tree, id: &Id) {
-    if let Some(name) = group_of(tree, id) {
-        tree.remove(&name);
-    }
-}
-
-/// The whole file, for [`bifrons_core::plugin::Host::store`]; the error says what cannot be
-/// written.
-pub(crate) fn file(tree: &Tree) -> Result<StoreRequest, String> {
-    let text = jcfg::write(tree).map_err(|error| error.to_string())?;
-    Ok(StoreRequest { path: None, content: text.into_bytes() })
-}
-
-fn group_of(tree: &Tree, id: &Id) -> Option<String> {
-    let texts = matches!(id, Id::Text(_));
-    let same = |name: &&str| Id::of_group(name, texts).as_ref() == Some(id);
-    tree.groups().map(|(name, _)| name).find(same).map(str::to_owned)
-}
-
-/// The keys of §4 `create`. Other than Janus, a false `opus_fec` is kept.
-fn group(settings: &Settings) -> Group {
+/// The group of a room: the keys of §4 `create`. Other than Janus, a false `opus_fec` is kept.
+pub(crate) fn group(settings: &Settings) -> Group {
     let mut group = Group::new();
     group.set("description", settings.description.as_str());
     let flags = [

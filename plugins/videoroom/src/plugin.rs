@@ -2,15 +2,15 @@
 
 use crate::address::Resolving;
 use crate::error::{Code, Refusal};
-use crate::persist::{self, General};
+use crate::persist::General;
 use crate::room::Room;
+use crate::settings::{Given, Settings};
 use crate::subscription::Subscription;
 use bifrons_core::api::FieldError;
 use bifrons_core::config::Tree;
 use bifrons_core::media::{Fact, IngestId, Mindex, PeerId};
-use bifrons_core::plugin::Id;
 use bifrons_core::plugin::{
-    About, Answer, HandleKey, Host, Plugin, ReplyKey, Request, Ticket, Verdict,
+    About, Answer, HandleKey, Host, Id, Ledger, Plugin, ReplyKey, Request, Ticket, Verdict,
 };
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
@@ -36,27 +36,15 @@ pub(crate) enum Seat {
     Subscriber,
 }
 
-/// A change of the configuration that is being written, and what to answer then.
-#[derive(Clone, Debug)]
-pub(crate) struct Saving {
-    /// Whom to answer.
-    pub(crate) reply: Option<ReplyKey>,
-    /// The answer, `permanent` still to be set.
-    pub(crate) data: Map<String, Value>,
-    /// The room's entry as it was, to go back to.
-    pub(crate) before: Tree,
-}
-
 /// See the crate.
 #[derive(Debug, Default)]
 pub struct VideoRoom {
     pub(crate) general: General,
-    /// The configuration that permanent rooms are written into; `None` if there is none.
-    pub(crate) tree: Option<Tree>,
+    /// Where permanent rooms are kept.
+    pub(crate) ledger: Ledger<ReplyKey>,
     pub(crate) rooms: BTreeMap<Id, Room>,
     pub(crate) seats: HashMap<HandleKey, Seat>,
     pub(crate) subscriptions: HashMap<HandleKey, Subscription>,
-    pub(crate) saving: HashMap<Ticket, Saving>,
     /// Requests that wait for the address of a name.
     pub(crate) resolving: HashMap<Ticket, Resolving>,
     /// Whose each ingest is: room, participant and stream.
@@ -146,10 +134,16 @@ impl Plugin for VideoRoom {
     }
 
     fn start(&mut self, host: &mut dyn Host, config: Option<&Tree>) -> Result<(), String> {
-        self.tree = config.cloned();
-        let Some(tree) = config else { return Ok(()) };
-        self.general = General::read(tree);
-        for (id, mut settings) in persist::rooms(tree, self.general.string_ids) {
+        self.ledger = Ledger::new(config, |what| tracing::warn!("{what}"));
+        self.general = config.map(General::read).unwrap_or_default();
+        for (id, name, group) in self.ledger.rooms(self.general.string_ids) {
+            let mut settings = match Settings::read(&Given::File(group), name) {
+                Ok(settings) => settings,
+                Err(refusal) => {
+                    tracing::warn!(room = name, "{}; skipped", refusal.text);
+                    continue;
+                }
+            };
             settings.signed_tokens &= host.auth_is_signed();
             let room = Room::new(host, id.clone(), settings, None);
             self.rooms.insert(id, room);
@@ -254,7 +248,11 @@ impl Plugin for VideoRoom {
 
     fn answered(&mut self, host: &mut dyn Host, ticket: Ticket, answer: Answer) {
         match answer {
-            Answer::Stored(outcome) => self.saved(host, ticket, outcome),
+            Answer::Stored(outcome) => {
+                if let Some((reply, data)) = self.ledger.stored(ticket, outcome) {
+                    host.reply(reply, Verdict::Reply(Value::Object(data)));
+                }
+            }
             Answer::Resolved(found) => self.resolved(host, ticket, found),
             _ => {}
         }
