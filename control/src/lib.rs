@@ -7,6 +7,7 @@ pub mod capture;
 pub mod demo;
 pub mod dispatch;
 pub mod event;
+mod lasting;
 pub mod log;
 pub mod negotiation;
 pub mod server;

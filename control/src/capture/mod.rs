@@ -16,6 +16,7 @@ mod writer;
 pub use file::{Folders, OpenError};
 pub use form::CaptureForm;
 
+use crate::lasting;
 use bifrons_core::media::TapId;
 use bifrons_datapath::queue::Rx;
 use bifrons_datapath::tap::Tapped;
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use writer::Writer;
 
 /// Captures open at a time.
 pub const MAX_CAPTURES: usize = 64;
@@ -88,8 +90,7 @@ impl Captures {
         if thread.is_none() {
             let (sender, orders) = channel();
             let rings = std::mem::take(&mut *self.rings.borrow_mut());
-            let body = move || writer::run(&orders, rings);
-            std::thread::Builder::new().name("captures".to_owned()).spawn(body)?;
+            lasting::spawn("captures", move || Writer::new(orders, rings))?;
             *thread = Some(sender);
         }
         let order = Order::Begin { id, form, file, label };

@@ -2,6 +2,7 @@
 
 use super::form::CaptureForm;
 use super::{LOOK, Order};
+use crate::lasting::Work;
 use bifrons_core::media::TapId;
 use bifrons_datapath::queue::Rx;
 use bifrons_datapath::tap::Tapped;
@@ -27,43 +28,69 @@ struct Open {
     left_out: u64,
 }
 
-/// Serves until nobody can give orders any more, then closes what is open.
-pub(super) fn run(orders: &Receiver<Order>, mut rings: Vec<Rx<Tapped>>) {
-    let mut open: HashMap<TapId, Open> = HashMap::new();
-    loop {
-        let order = match open.is_empty() {
-            true => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            false => orders.recv_timeout(LOOK),
-        };
-        match order {
-            Ok(Order::Begin { id, form, file, label }) => {
-                // Packets of captures that ended are nobody's.
-                drain(&mut rings, &mut open);
-                open.insert(id, Open::new(form, file, label));
-            }
-            Ok(Order::End { id, done }) => {
-                // The shard may be at a turn that began before it was told; other captures go on.
-                for _ in 0..LINGER.as_millis() / LOOK.as_millis() {
-                    std::thread::sleep(LOOK);
-                    drain(&mut rings, &mut open);
-                }
-                if let Some(capture) = open.remove(&id) {
-                    capture.close(id);
-                }
-                // Who asked may not wait any more.
-                let _ = done.map(|done| done.send(()));
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                if drain(&mut rings, &mut open) == 0 {
-                    open.values_mut().for_each(Open::flush);
-                }
-            }
-            Err(RecvTimeoutError::Disconnected) => break,
+/// The thread's work: what taps hold goes to files. A panic ends the captures that are open.
+pub(super) struct Writer {
+    orders: Receiver<Order>,
+    rings: Vec<Rx<Tapped>>,
+    open: HashMap<TapId, Open>,
+}
+
+impl Writer {
+    pub(super) fn new(orders: Receiver<Order>, rings: Vec<Rx<Tapped>>) -> Self {
+        Writer { orders, rings, open: HashMap::new() }
+    }
+
+    fn end(&mut self, id: TapId) {
+        // The shard may be at a turn that began before it was told; other captures go on.
+        for _ in 0..LINGER.as_millis() / LOOK.as_millis() {
+            std::thread::sleep(LOOK);
+            drain(&mut self.rings, &mut self.open);
+        }
+        if let Some(capture) = self.open.remove(&id) {
+            capture.close(id);
         }
     }
-    drain(&mut rings, &mut open);
-    for (id, capture) in open {
-        capture.close(id);
+
+    fn close_all(&mut self) {
+        for (id, capture) in self.open.drain() {
+            capture.close(id);
+        }
+    }
+}
+
+impl Work for Writer {
+    /// Serves until nobody can give orders any more, then closes what is open.
+    fn run(&mut self) {
+        loop {
+            let order = match self.open.is_empty() {
+                true => self.orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                false => self.orders.recv_timeout(LOOK),
+            };
+            match order {
+                Ok(Order::Begin { id, form, file, label }) => {
+                    // Packets of captures that ended are nobody's.
+                    drain(&mut self.rings, &mut self.open);
+                    self.open.insert(id, Open::new(form, file, label));
+                }
+                Ok(Order::End { id, done }) => {
+                    self.end(id);
+                    // Who asked may not wait any more.
+                    let _ = done.map(|done| done.send(()));
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if drain(&mut self.rings, &mut self.open) == 0 {
+                        self.open.values_mut().for_each(Open::flush);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        drain(&mut self.rings, &mut self.open);
+        self.close_all();
+    }
+
+    fn recover(&mut self) {
+        self.close_all();
     }
 }
 

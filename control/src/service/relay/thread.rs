@@ -3,11 +3,12 @@
 
 use super::allocation::Allocation;
 use super::{Granted, MAX_RELAYS, RelayCommand, RelayEvent, RelaySettings, Relays, TurnUri, label};
+use crate::lasting::{self, Work};
 use crate::service::http;
 use bifrons_core::media::PeerId;
 use bifrons_datapath::carry::{Carried, Carrier, CarrierPort};
 use bifrons_datapath::handshake::Datagram;
-use bifrons_datapath::queue::{Doorbell, Tx};
+use bifrons_datapath::queue::{Doorbell, Rx, Tx};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -54,30 +55,47 @@ pub fn start(
     let (events, told) = mpsc::channel(MESSAGES);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let Carrier { ports, bell } = carrier;
-    std::thread::Builder::new().name("relays".to_owned()).spawn(move || {
-        let (mut inward, outward): (Vec<_>, Vec<_>) = ports
+    let build = move || {
+        let (inward, outward): (Vec<_>, Vec<_>) = ports
             .into_iter()
             .map(|CarrierPort { from_shard, to_shard }| (from_shard, to_shard))
             .unzip();
-        let relays = Rc::new(All {
-            settings,
-            events,
-            to_shards: RefCell::new(outward),
-            relays: RefCell::default(),
-        });
-        let local = tokio::task::LocalSet::new();
-        local.block_on(&runtime, async move {
+        let to_shards = RefCell::new(outward);
+        let relays = Rc::new(All { settings, events, to_shards, relays: RefCell::default() });
+        Carriage { runtime, relays, asked, inward, bell }
+    };
+    lasting::spawn("relays", build)?;
+    Ok((RelayThread { commands }, told))
+}
+
+/// The thread's work. A panic costs all relays: their connections die with the tasks.
+struct Carriage {
+    runtime: tokio::runtime::Runtime,
+    relays: Rc<All>,
+    asked: mpsc::Receiver<RelayCommand>,
+    inward: Vec<Rx<Carried>>,
+    bell: Doorbell,
+}
+
+impl Work for Carriage {
+    fn run(&mut self) {
+        let Carriage { runtime, relays, asked, inward, bell } = self;
+        tokio::task::LocalSet::new().block_on(runtime, async {
             tokio::select! {
                 () = relays.clone().obey(asked) => {}
-                result = relays.clone().distribute(&mut inward, &bell) => {
+                result = relays.clone().distribute(inward, bell) => {
                     if let Err(error) = result {
                         tracing::error!(%error, "the relays' thread cannot go on");
                     }
                 }
             }
         });
-    })?;
-    Ok((RelayThread { commands }, told))
+    }
+
+    fn recover(&mut self) {
+        let peers: Vec<_> = self.relays.relays.borrow().keys().copied().collect();
+        peers.into_iter().for_each(|peer| self.relays.lose(peer));
+    }
 }
 
 /// What a relay's task is told.
@@ -86,23 +104,36 @@ enum Order {
     Permit(IpAddr),
 }
 
+/// A relay, as all but its task know it.
+struct Relay {
+    orders: mpsc::Sender<Order>,
+    is_ready: bool,
+}
+
+impl Relay {
+    /// Tells its task; one that does not keep up loses orders, as any link loses datagrams.
+    fn order(&self, order: Order) {
+        let _ = self.orders.try_send(order);
+    }
+}
+
 struct All {
     settings: RelaySettings,
     events: mpsc::Sender<RelayEvent>,
     to_shards: RefCell<Vec<Tx<Carried>>>,
-    relays: RefCell<HashMap<PeerId, mpsc::Sender<Order>>>,
+    relays: RefCell<HashMap<PeerId, Relay>>,
 }
 
 impl All {
     /// Carries out what control asks, until control is gone.
-    async fn obey(self: Rc<Self>, mut asked: mpsc::Receiver<RelayCommand>) {
+    async fn obey(self: Rc<Self>, asked: &mut mpsc::Receiver<RelayCommand>) {
         while let Some(command) = asked.recv().await {
             match command {
                 RelayCommand::Open { peer, username } => self.open(peer, username),
                 RelayCommand::Permit { peer, remote } => {
                     if let Some(relay) = self.relays.borrow().get(&peer) {
                         // A permission is also asked for when something is to be sent.
-                        let _ = relay.try_send(Order::Permit(remote));
+                        relay.order(Order::Permit(remote));
                     }
                 }
                 // Its task ends when nobody can tell it anything any more.
@@ -118,9 +149,26 @@ impl All {
             return self.tell(RelayEvent::Failed { peer });
         }
         let (orders, ordered) = mpsc::channel(BACKLOG);
-        relays.insert(peer, orders);
+        relays.insert(peer, Relay { orders, is_ready: false });
         let all = self.clone();
-        tokio::task::spawn_local(async move { all.serve(peer, &username, ordered).await });
+        let served = async move { all.serve(peer, &username, ordered).await };
+        let served = tokio::task::spawn_local(served);
+        let all = self.clone();
+        tokio::task::spawn_local(async move {
+            if served.await.is_err_and(|error| error.is_panic()) {
+                tracing::error!("a relay's task panicked");
+                all.lose(peer);
+            }
+        });
+    }
+
+    /// A relay is gone, or will not come.
+    fn lose(&self, peer: PeerId) {
+        match self.relays.borrow_mut().remove(&peer) {
+            None => {}
+            Some(Relay { is_ready: true, .. }) => self.tell(RelayEvent::Lost { peer }),
+            Some(Relay { is_ready: false, .. }) => self.tell(RelayEvent::Failed { peer }),
+        }
     }
 
     fn tell(&self, event: RelayEvent) {
@@ -137,15 +185,16 @@ impl All {
         mut ordered: mpsc::Receiver<Order>,
     ) {
         let Some((mut allocation, relayed)) = self.allocate(username).await else {
-            self.relays.borrow_mut().remove(&peer);
-            return self.tell(RelayEvent::Failed { peer });
+            return self.lose(peer);
         };
+        if let Some(relay) = self.relays.borrow_mut().get_mut(&peer) {
+            relay.is_ready = true;
+        }
         self.tell(RelayEvent::Ready { peer, relayed });
         let served = self.carry(peer, &mut allocation, &mut ordered).await;
         if let Err(error) = served {
             tracing::warn!(%relayed, %error, "a relay is lost");
-            self.relays.borrow_mut().remove(&peer);
-            return self.tell(RelayEvent::Lost { peer });
+            return self.lose(peer);
         }
         tracing::debug!(%relayed, dropped = allocation.dropped, "relay given back");
         allocation.close().await;
@@ -229,7 +278,7 @@ impl All {
     /// Moves what the shards send to the relays, for ever.
     async fn distribute(
         self: Rc<Self>,
-        inward: &mut [bifrons_datapath::queue::Rx<Carried>],
+        inward: &mut [Rx<Carried>],
         bell: &Doorbell,
     ) -> io::Result<()> {
         let descriptor = bell.as_fd().try_clone_to_owned()?;
@@ -242,8 +291,7 @@ impl All {
                     let Some(carried) = ring.pop() else { break };
                     any = true;
                     if let Some(relay) = self.relays.borrow().get(&carried.peer) {
-                        // A relay that does not keep up loses datagrams, as any link would.
-                        let _ = relay.try_send(Order::Send(carried));
+                        relay.order(Order::Send(carried));
                     }
                 }
             }
