@@ -212,6 +212,7 @@ fn dispatcher(
 fn plugins() -> Vec<(&'static str, Box<dyn Plugin>)> {
     vec![
         ("echotest", Box::new(bifrons_echotest::EchoTest::default())),
+        ("streaming", Box::new(bifrons_streaming::Streaming::default())),
         ("textroom", Box::new(bifrons_textroom::TextRoom::default())),
         ("videoroom", Box::new(bifrons_videoroom::VideoRoom::default())),
     ]

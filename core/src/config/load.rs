@@ -66,6 +66,7 @@ pub fn embedded(package: &str) -> Option<&'static str> {
         "janus.eventhandler.gelfevh" => {
             include_str!("../../../conf/janus.eventhandler.gelfevh.jcfg")
         }
+        "janus.plugin.streaming" => include_str!("../../../conf/janus.plugin.streaming.jcfg"),
         "janus.plugin.textroom" => include_str!("../../../conf/janus.plugin.textroom.jcfg"),
         "janus.plugin.videoroom" => include_str!("../../../conf/janus.plugin.videoroom.jcfg"),
         _ => return None,

@@ -1,0 +1,327 @@
+//! What a mountpoint of type `rtp` is to carry: the items of `media`, or the older keys for one
+//! stream of each kind (plugin-streaming §4).
+
+use crate::api::{ARRAY, Body, FLAG, Field, TEXT, UINT, Want, may, must};
+use crate::error::Refusal;
+use bifrons_core::codec::Codec;
+use bifrons_core::media::{DataKind, MediaKind};
+use bifrons_core::rtp::PayloadType;
+use bifrons_core::sdp::{MAX_MEDIA, Msid, offered_payload_type};
+use std::net::IpAddr;
+
+/// Longest mid, in bytes: what the header extension of the same name holds.
+const MAX_MID: usize = 16;
+
+/// Fields of an item of `media`.
+const ITEM: [Field; 22] = [
+    must("type", TEXT),
+    must("mid", TEXT),
+    must("port", Want::Port),
+    may("label", TEXT),
+    may("msid", TEXT),
+    may("pt", UINT),
+    may("codec", TEXT),
+    may("rtpmap", TEXT),
+    may("fmtp", TEXT),
+    may("mcast", TEXT),
+    may("iface", TEXT),
+    may("rtcpport", Want::Port),
+    may("skew", FLAG),
+    may("simulcast", FLAG),
+    may("port2", Want::Port),
+    may("port3", Want::Port),
+    may("svc", FLAG),
+    may("h264sps", TEXT),
+    may("datatype", TEXT),
+    may("buffermsg", FLAG),
+    may("videosimulcast", FLAG),
+    may("videosvc", FLAG),
+];
+
+/// The older keys, and what goes for all items.
+const LEGACY: [Field; 35] = [
+    may("media", ARRAY),
+    may("audio", FLAG),
+    may("video", FLAG),
+    may("data", FLAG),
+    may("audioport", Want::Port),
+    may("audiortcpport", Want::Port),
+    may("audiopt", UINT),
+    may("audiomcast", TEXT),
+    may("audioiface", TEXT),
+    may("audiocodec", TEXT),
+    may("audiortpmap", TEXT),
+    may("audiofmtp", TEXT),
+    may("audioskew", FLAG),
+    may("videoport", Want::Port),
+    may("videortcpport", Want::Port),
+    may("videopt", UINT),
+    may("videomcast", TEXT),
+    may("videoiface", TEXT),
+    may("videocodec", TEXT),
+    may("videortpmap", TEXT),
+    may("videofmtp", TEXT),
+    may("videosimulcast", FLAG),
+    may("videoport2", Want::Port),
+    may("videoport3", Want::Port),
+    may("videoskew", FLAG),
+    may("videosvc", FLAG),
+    may("h264sps", TEXT),
+    may("dataport", Want::Port),
+    may("datamcast", TEXT),
+    may("dataiface", TEXT),
+    may("datatype", TEXT),
+    may("databuffermsg", FLAG),
+    may("buffermsg", FLAG),
+    may("videobufferkf", FLAG),
+    may("bufferkf", FLAG),
+];
+
+/// A stream as asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StreamSpec {
+    pub(crate) kind: MediaKind,
+    pub(crate) mid: String,
+    pub(crate) label: String,
+    pub(crate) msid: Option<Msid>,
+    pub(crate) pt: u8,
+    /// `None` for data, and for audio or video that nobody can be offered.
+    pub(crate) codec: Option<Codec>,
+    pub(crate) fmtp: Option<String>,
+    pub(crate) group: Option<IpAddr>,
+    pub(crate) interface: Option<IpAddr>,
+    /// Its port; 0 = any. The real one once it is open.
+    pub(crate) port: u16,
+    pub(crate) rtcp_port: Option<u16>,
+    /// Ports of the substreams 1 and 2; with simulcast.
+    pub(crate) more_ports: [Option<u16>; 2],
+    pub(crate) simulcast: bool,
+    pub(crate) svc: bool,
+    pub(crate) skew: bool,
+    /// SPS and PPS in base64, joined by a comma.
+    pub(crate) h264sps: Option<String>,
+    pub(crate) datatype: DataKind,
+    pub(crate) buffermsg: bool,
+}
+
+impl StreamSpec {
+    /// A stream with nothing but its kind and its names.
+    pub(crate) fn new(kind: MediaKind, mid: &str, label: &str) -> Self {
+        StreamSpec {
+            kind,
+            mid: mid.to_owned(),
+            label: label.to_owned(),
+            msid: None,
+            pt: 0,
+            codec: None,
+            fmtp: None,
+            group: None,
+            interface: None,
+            port: 0,
+            rtcp_port: None,
+            more_ports: [None; 2],
+            simulcast: false,
+            svc: false,
+            skew: false,
+            h264sps: None,
+            datatype: DataKind::Text,
+            buffermsg: false,
+        }
+    }
+
+    /// Whether a viewer can be offered it.
+    pub(crate) fn is_offered(&self) -> bool {
+        self.kind == MediaKind::Data || self.codec.is_some()
+    }
+}
+
+/// The streams that a `create` of type `rtp` asks for, and whether it uses the older keys.
+pub(crate) fn streams(body: &Body<'_>) -> Result<(Vec<StreamSpec>, bool), Refusal> {
+    body.check(&LEGACY)?;
+    if body.has("bufferkf") || body.has("videobufferkf") {
+        tracing::warn!("bufferkf is obsolete: bufferkf_ms and bufferkf_bytes say how much is kept");
+    }
+    let legacy = !body.has("media");
+    let streams = match legacy {
+        true => legacy_streams(body)?,
+        false => {
+            let items = body.items("media", &ITEM)?;
+            items.iter().map(|item| stream(item, body)).collect::<Result<Vec<_>, _>>()?
+        }
+    };
+    if streams.is_empty() {
+        return Err(Refusal::create("Can't add a mountpoint without any stream"));
+    }
+    if streams.len() > MAX_MEDIA {
+        return Err(Refusal::create("Too many streams in one mountpoint"));
+    }
+    for (at, stream) in streams.iter().enumerate() {
+        if streams.iter().skip(at + 1).any(|other| other.mid == stream.mid) {
+            return Err(Refusal::create(format!("Two streams with the mid '{}'", stream.mid)));
+        }
+    }
+    if streams.iter().filter(|stream| stream.kind == MediaKind::Data).count() > 1 {
+        return Err(Refusal::create("Only one data stream in a mountpoint"));
+    }
+    Ok((streams, legacy))
+}
+
+/// One item of `media`; of data it may leave its rules to the request as a whole.
+fn stream(item: &Body<'_>, body: &Body<'_>) -> Result<StreamSpec, Refusal> {
+    let kind = match item.text("type") {
+        Some("audio") => MediaKind::Audio,
+        Some("video") => MediaKind::Video,
+        Some("data") => MediaKind::Data,
+        _ => return Err(Refusal::create("Unsupported media type")),
+    };
+    let mid = item.text("mid").unwrap_or_default();
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`{|}~".contains(&byte);
+    if mid.is_empty() || mid.len() > MAX_MID || !mid.bytes().all(is_token) {
+        return Err(Refusal::create(format!("Not a mid of 1 to {MAX_MID} bytes (mid)")));
+    }
+    let label = item.filled("label").unwrap_or_else(|| kind.name().to_owned());
+    let mut spec = StreamSpec::new(kind, mid, &label);
+    spec.msid = item.text("msid").and_then(msid);
+    spec.port = item.port("port").unwrap_or(0);
+    (spec.group, spec.interface) = addresses(item, "mcast", "iface")?;
+    if kind == MediaKind::Data {
+        spec.datatype = datatype(item.text("datatype").or(body.text("datatype")))?;
+        spec.buffermsg = item.flag("buffermsg").unwrap_or(body.is_set("buffermsg"));
+        return Ok(spec);
+    }
+    format(&mut spec, item, ["pt", "codec", "rtpmap", "fmtp"])?;
+    spec.rtcp_port = item.port("rtcpport");
+    spec.skew = item.is_set("skew");
+    if kind == MediaKind::Video {
+        spec.simulcast = item.is_set("simulcast") || item.is_set("videosimulcast");
+        spec.svc = item.is_set("svc") || item.is_set("videosvc");
+        layers(&mut spec, [item.port("port2"), item.port("port3")]);
+        spec.h264sps = item.filled("h264sps");
+    }
+    Ok(spec)
+}
+
+fn legacy_streams(body: &Body<'_>) -> Result<Vec<StreamSpec>, Refusal> {
+    let mut streams = Vec::new();
+    if body.is_set("audio") {
+        body.check(&[must("audioport", Want::Port), must("audiopt", UINT)])?;
+        let mut spec = StreamSpec::new(MediaKind::Audio, "a", "audio");
+        spec.port = body.port("audioport").unwrap_or(0);
+        spec.rtcp_port = body.port("audiortcpport");
+        (spec.group, spec.interface) = addresses(body, "audiomcast", "audioiface")?;
+        format(&mut spec, body, ["audiopt", "audiocodec", "audiortpmap", "audiofmtp"])?;
+        spec.skew = body.is_set("audioskew");
+        streams.push(spec);
+    }
+    if body.is_set("video") {
+        body.check(&[must("videoport", Want::Port), must("videopt", UINT)])?;
+        let mut spec = StreamSpec::new(MediaKind::Video, "v", "video");
+        spec.port = body.port("videoport").unwrap_or(0);
+        spec.rtcp_port = body.port("videortcpport");
+        (spec.group, spec.interface) = addresses(body, "videomcast", "videoiface")?;
+        format(&mut spec, body, ["videopt", "videocodec", "videortpmap", "videofmtp"])?;
+        spec.skew = body.is_set("videoskew");
+        spec.simulcast = body.is_set("videosimulcast");
+        spec.svc = body.is_set("videosvc");
+        layers(&mut spec, [body.port("videoport2"), body.port("videoport3")]);
+        spec.h264sps = body.filled("h264sps");
+        streams.push(spec);
+    }
+    if body.is_set("data") {
+        body.check(&[must("dataport", Want::Port)])?;
+        let mut spec = StreamSpec::new(MediaKind::Data, "d", "data");
+        spec.port = body.port("dataport").unwrap_or(0);
+        (spec.group, spec.interface) = addresses(body, "datamcast", "dataiface")?;
+        spec.datatype = datatype(body.text("datatype"))?;
+        spec.buffermsg = body.flag("databuffermsg").unwrap_or(body.is_set("buffermsg"));
+        streams.push(spec);
+    }
+    Ok(streams)
+}
+
+/// Simulcast takes further ports, SVC is known for VP9 only, and there is one of the two.
+fn layers(spec: &mut StreamSpec, more_ports: [Option<u16>; 2]) {
+    spec.svc &= spec.codec == Some(Codec::Vp9) && !spec.simulcast;
+    if spec.simulcast {
+        spec.more_ports = more_ports;
+    }
+}
+
+/// Payload type, codec and parameters, from keys of these names.
+pub(crate) fn format(
+    spec: &mut StreamSpec,
+    body: &Body<'_>,
+    [pt, codec, rtpmap, fmtp]: [&str; 4],
+) -> Result<(), Refusal> {
+    let number = body.number(pt);
+    let video = spec.kind == MediaKind::Video;
+    let named = match (body.filled(codec), body.filled(rtpmap)) {
+        (Some(name), _) => Some((Codec::from_janus_name(&name), name)),
+        (None, Some(map)) => Some((Codec::from_rtpmap(&map), map)),
+        (None, None) => None,
+    };
+    let fixed = |codec: &Codec| codec.static_payload_type().map(|pt| u32::from(pt.get()));
+    spec.codec = match named {
+        Some((Some(codec), _)) => Some(codec),
+        Some((None, name)) => return Err(Refusal::create(format!("Unknown codec '{name}'"))),
+        None if number.is_none() => {
+            return Err(Refusal::create(format!("Missing {codec} or {pt} of a stream")));
+        }
+        None => Codec::ALL.into_iter().find(|c| fixed(c) == number && c.is_video() == video),
+    };
+    if spec.codec.is_some_and(|codec| codec.is_video() != video) {
+        let text = format!("Not a codec for {} ({codec})", spec.kind.name());
+        return Err(Refusal::create(text));
+    }
+    // 0 stands for "not given" wherever it cannot be meant.
+    let usual = spec.codec.map_or(0, |codec| offered_payload_type(codec).get());
+    let number = number.filter(|number| *number > 0).unwrap_or(usual.into());
+    let number = u8::try_from(number).ok().and_then(PayloadType::new);
+    let number = number.ok_or_else(|| Refusal::create(format!("Not a payload type ({pt})")))?;
+    spec.pt = number.get();
+    spec.fmtp = body.filled(fmtp).map(|text| on_one_line(&text, fmtp)).transpose()?;
+    Ok(())
+}
+
+/// Text that goes into a session description.
+pub(crate) fn on_one_line(text: &str, name: &str) -> Result<String, Refusal> {
+    match text.chars().any(char::is_control) {
+        true => Err(Refusal::create(format!("More than one line ({name})"))),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// Two words; anything else counts as none.
+fn msid(text: &str) -> Option<Msid> {
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    match words[..] {
+        [stream, track] if !text.chars().any(char::is_control) => Some(Msid::new(stream, track)),
+        _ => None,
+    }
+}
+
+fn datatype(text: Option<&str>) -> Result<DataKind, Refusal> {
+    match text {
+        None | Some("text") => Ok(DataKind::Text),
+        Some("binary") => Ok(DataKind::Binary),
+        Some(_) => Err(Refusal::create("Invalid element (datatype can only be text or binary)")),
+    }
+}
+
+type Addresses = (Option<IpAddr>, Option<IpAddr>);
+
+/// Multicast group and interface, from keys of these names.
+fn addresses(body: &Body<'_>, group: &str, interface: &str) -> Result<Addresses, Refusal> {
+    let group_at = address(body, group)?;
+    if group_at.is_some_and(|group| !group.is_multicast()) {
+        return Err(Refusal::create(format!("Not a multicast group ({group})")));
+    }
+    Ok((group_at, address(body, interface)?))
+}
+
+/// An address; 456 for what is none (names of interfaces are not known here).
+fn address(body: &Body<'_>, name: &str) -> Result<Option<IpAddr>, Refusal> {
+    let Some(text) = body.filled(name) else { return Ok(None) };
+    let refused = |_| Refusal::create(format!("Not an address of ours ({name})"));
+    text.parse().map(Some).map_err(refused)
+}
