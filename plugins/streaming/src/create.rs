@@ -184,9 +184,11 @@ impl Streaming {
     ) -> Verdict {
         let id = mountpoint.id.clone();
         let data = created(&mountpoint, asked.legacy);
-        self.tell_handlers(host, self.asker, || {
-            json!({ "event": "created", "id": id, "type": mountpoint.kind.shown() })
-        });
+        self.tell_handlers(
+            host,
+            self.asker,
+            || json!({ "event": "created", "id": id, "type": mountpoint.kind.shown() }),
+        );
         self.mountpoints.insert(id.clone(), mountpoint);
         self.conclude(host, data, &id, asked.permanent, asked.reply)
     }

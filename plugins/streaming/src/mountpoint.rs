@@ -116,11 +116,6 @@ impl Mountpoint {
         self.profile.secret.as_deref().is_none_or(|secret| body.knows("secret", secret))
     }
 
-    /// The stream of this index in its media.
-    pub(crate) fn stream(&self, at: usize) -> Option<&Stream> {
-        self.streams.get(at)
-    }
-
     /// An item of `list`.
     pub(crate) fn listed(&self, host: &dyn Host) -> Value {
         let mut shown = Map::new();
@@ -200,8 +195,7 @@ impl Mountpoint {
 
     fn describe_rules(&self, shown: &mut Map<String, Value>) {
         let rules = &self.rules;
-        let flags =
-            [("rtsp", matches!(self.kind, Kind::Rtsp(_))), ("srtp", rules.srtp.is_some())];
+        let flags = [("rtsp", matches!(self.kind, Kind::Rtsp(_))), ("srtp", rules.srtp.is_some())];
         for (name, _) in flags.iter().filter(|(_, on)| *on) {
             shown.insert((*name).to_owned(), json!(true));
         }

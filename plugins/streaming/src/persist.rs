@@ -144,7 +144,9 @@ fn request(group: &Group, string_ids: bool) -> Map<String, Value> {
             Setting::Group(_) => continue,
             Setting::Array(_) | Setting::List(_) => {
                 let items = elements.iter().filter_map(|element| element.value.group());
-                Value::Array(items.map(|item| Value::Object(self::request(item, string_ids))).collect())
+                Value::Array(
+                    items.map(|item| Value::Object(self::request(item, string_ids))).collect(),
+                )
             }
             scalar => {
                 let text = scalar.text().unwrap_or_default();
@@ -203,7 +205,8 @@ pub(crate) fn file(tree: &Tree) -> Result<StoreRequest, String> {
 fn group_of(tree: &Tree, id: &Id, texts: bool) -> Option<String> {
     let has = |group: &Group| {
         let found = group.get("id")?;
-        let found = if texts { Id::Text(found.text()?.into_owned()) } else { Id::Number(found.u64()?) };
+        let found =
+            if texts { Id::Text(found.text()?.into_owned()) } else { Id::Number(found.u64()?) };
         (found == *id).then_some(())
     };
     let mut named = tree.groups().filter(|(name, _)| !name.eq_ignore_ascii_case(GENERAL));
@@ -268,7 +271,11 @@ fn item(stream: &Stream) -> Group {
         &[("msid", &msid), ("mcast", &host(&spec.group)), ("iface", &host(&spec.interface))],
     );
     item.set("port", u32::from(spec.port));
-    let ports = [("rtcpport", spec.rtcp_port), ("port2", spec.more_ports[0]), ("port3", spec.more_ports[1])];
+    let ports = [
+        ("rtcpport", spec.rtcp_port),
+        ("port2", spec.more_ports[0]),
+        ("port3", spec.more_ports[1]),
+    ];
     for (name, port) in ports {
         if let Some(port) = port {
             item.set(name, u32::from(port));
@@ -284,10 +291,7 @@ fn item(stream: &Stream) -> Group {
     item.set("pt", u32::from(spec.pt));
     let codec = spec.codec.map(|codec| codec.janus_name().to_owned());
     set_texts(&mut item, &[("codec", &codec), ("fmtp", &spec.fmtp), ("h264sps", &spec.h264sps)]);
-    set_flags(
-        &mut item,
-        &[("simulcast", spec.simulcast), ("svc", spec.svc), ("skew", spec.skew)],
-    );
+    set_flags(&mut item, &[("simulcast", spec.simulcast), ("svc", spec.svc), ("skew", spec.skew)]);
     item
 }
 
@@ -303,10 +307,7 @@ fn set_file(group: &mut Group, file: &FileSpec) {
 fn set_rtsp(group: &mut Group, rtsp: &RtspSpec) {
     group.set("url", rtsp.url.as_str());
     set_texts(group, &[("rtsp_user", &rtsp.user), ("rtsp_pwd", &rtsp.password)]);
-    set_flags(
-        group,
-        &[("rtsp_quirk", rtsp.quirk), ("rtsp_notify_changes", rtsp.notifies)],
-    );
+    set_flags(group, &[("rtsp_quirk", rtsp.quirk), ("rtsp_notify_changes", rtsp.notifies)]);
     group.set("rtsp_failcheck", rtsp.failcheck);
     group.set("rtsp_reconnect_delay", rtsp.reconnect_delay_s);
     group.set("rtsp_session_timeout", rtsp.session_timeout_s);

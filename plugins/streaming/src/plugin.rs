@@ -170,6 +170,12 @@ impl Plugin for Streaming {
         self.viewer_fact(host, handle, fact);
     }
 
+    fn data_ready(&mut self, _host: &mut dyn Host, handle: HandleKey) {
+        if let Some(viewer) = self.viewers.get_mut(&handle) {
+            viewer.data_ready = viewer.watching.is_some();
+        }
+    }
+
     fn destroy_session(&mut self, host: &mut dyn Host, handle: HandleKey) {
         self.release(host, handle);
         self.viewers.remove(&handle);

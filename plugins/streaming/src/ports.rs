@@ -66,11 +66,7 @@ impl Opening<'_> {
         Ok(streams)
     }
 
-    fn stream(
-        &mut self,
-        mut spec: StreamSpec,
-        key: Option<MasterKey>,
-    ) -> Result<Stream, Refusal> {
+    fn stream(&mut self, mut spec: StreamSpec, key: Option<MasterKey>) -> Result<Stream, Refusal> {
         let setup = setup(&spec, self.rules)?;
         // A datagram of a data stream is never SRTP.
         let key = key.filter(|_| spec.kind != MediaKind::Data);

@@ -1,7 +1,7 @@
 //! `recording`: what is asked is checked as a whole. Nothing is written to disk yet, and a start
 //! says so (plugin-streaming §3 `recording`).
 
-use crate::api::{ARRAY, Body, FLAG, TEXT, must, may};
+use crate::api::{ARRAY, Body, FLAG, TEXT, may, must};
 use crate::error::{Code, Refusal};
 use crate::management::ID;
 use crate::plugin::Streaming;
@@ -39,10 +39,11 @@ impl Streaming {
         let has_mid = |mid: &str| mountpoint.streams.iter().any(|stream| stream.spec.mid == mid);
         let has_kind = |kind| mountpoint.streams.iter().any(|stream| stream.spec.kind == kind);
         // Items that lack something are passed over.
-        let by_mid = items.iter().any(|item| {
-            item.text("mid").is_some_and(has_mid) && item.filled("filename").is_some()
-        });
-        let by_kind = KINDS.iter().any(|(name, kind)| body.filled(name).is_some() && has_kind(*kind));
+        let by_mid = items
+            .iter()
+            .any(|item| item.text("mid").is_some_and(has_mid) && item.filled("filename").is_some());
+        let by_kind =
+            KINDS.iter().any(|(name, kind)| body.filled(name).is_some() && has_kind(*kind));
         if starts && (by_mid || by_kind) {
             let text = "The recording cannot be opened: this server does not record yet";
             return Err(Refusal::new(Code::CannotRecord, text));

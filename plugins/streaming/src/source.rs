@@ -78,7 +78,11 @@ impl FileSpec {
         let mut spec = StreamSpec::new(MediaKind::Audio, FILE_MID, "audio");
         let (codec, pt) = match format {
             PlayerFormat::OggOpus => {
-                media::format(&mut spec, body, ["audiopt", "audiocodec", "audiortpmap", "audiofmtp"])?;
+                media::format(
+                    &mut spec,
+                    body,
+                    ["audiopt", "audiocodec", "audiortpmap", "audiofmtp"],
+                )?;
                 if spec.codec != Some(Codec::Opus) {
                     return Err(Refusal::create("An .opus file needs audiocodec opus"));
                 }

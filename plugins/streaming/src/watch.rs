@@ -262,12 +262,7 @@ impl Streaming {
     }
 }
 
-fn outgoing(
-    kind: JsepKind,
-    sdp: Sdp,
-    mountpoint: &Mountpoint,
-    restart: bool,
-) -> OutgoingJsep {
+fn outgoing(kind: JsepKind, sdp: Sdp, mountpoint: &Mountpoint, restart: bool) -> OutgoingJsep {
     OutgoingJsep { kind, sdp, e2ee: mountpoint.rules.e2ee, restart }
 }
 
