@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 /// An event as a client would see it.
 #[derive(Debug)]
 pub(crate) struct Event {
-    pub(crate) handle: HandleKey,
     pub(crate) transaction: Option<String>,
     pub(crate) data: Value,
     pub(crate) jsep: Option<OutgoingJsep>,
@@ -68,7 +67,7 @@ impl Host for World {
             self.peers.insert(handle, peer);
         }
         let transaction = transaction.map(str::to_owned);
-        self.events.push(Event { handle, transaction, data, jsep });
+        self.events.push(Event { transaction, data, jsep });
         Ok(())
     }
     fn reply(&mut self, key: ReplyKey, verdict: Verdict) {

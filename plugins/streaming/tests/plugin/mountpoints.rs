@@ -200,3 +200,12 @@ fn recording_is_checked_and_then_refused() {
     assert_eq!(code(&record(json!({ "action": "start", "media": [item] }))), 459);
     assert_eq!(record(json!({ "action": "stop", "audio": true }))["streaming"], "ok");
 }
+
+#[test]
+fn the_sample_makes_what_it_says() {
+    let mut stage = Stage::with(include_str!("../../../../conf/janus.plugin.streaming.jcfg"));
+    let info = stage.sync(json!({ "request": "info", "id": 1, "secret": "adminpwd" }));
+    assert_eq!(info["info"]["name"], "rtp-sample", "{info}");
+    let ports: Vec<u16> = stage.world.ports.iter().map(|(_, port)| port.first).collect();
+    assert_eq!(ports, [5002, 5004]);
+}
