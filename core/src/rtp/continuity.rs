@@ -125,6 +125,13 @@ impl Continuity {
         (self.next != Next::Start).then_some((self.last_seq, self.last_ts))
     }
 
+    /// The timestamp that goes out for one of the source whose packets flow; `None` while none do.
+    #[must_use]
+    pub fn timestamp_of(&self, timestamp: u32) -> Option<u32> {
+        let flows = matches!(self.next, Next::Running | Next::Resumed);
+        flows.then(|| timestamp.wrapping_sub(self.ts_offset))
+    }
+
     /// The numbers under which to forward the packet `seq`, `timestamp`, at wall or monotonic time
     /// `now_us`; `None` when it must not be forwarded (too late to have a number of its own, or
     /// already skipped).

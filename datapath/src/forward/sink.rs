@@ -1,12 +1,13 @@
 //! A sink: the sending half of a peer's line, and the rules by which a source reaches it.
 
+use super::clock::SenderClock;
 use super::source::SourceKey;
 use crate::layers::{Flow, LayerChoice, Verdict};
 use crate::report::LastSecond;
 use crate::retransmit::{History, Meta};
 use bifrons_core::codec::{Vp8Continuity, Vp8Ids};
 use bifrons_core::media::{self, Line, MediaKind, Payload, Route, SwitchRule};
-use bifrons_core::rtcp::{OutQuality, SenderStats};
+use bifrons_core::rtcp::{NtpTime, OutQuality, SenderStats};
 use bifrons_core::rtp::{Continuity, Extension, HeaderWriter, Mid, Seq, SeqUnwrapper, Ssrc};
 use bifrons_core::srtp::ReplayWindow;
 
@@ -14,6 +15,8 @@ use bifrons_core::srtp::ReplayWindow;
 const VIDEO_HISTORY: usize = 512;
 /// Packets remembered for audio: 1.2 s at 20 ms.
 const AUDIO_HISTORY: usize = 64;
+/// Seconds by which a sender's reports and its packets may differ.
+const CLOCK_S: u32 = 10;
 
 /// See the module.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub struct Sink {
     pub pending: Option<(SourceKey, Route)>,
     /// A source it changed over from and still is listed at.
     pub left: Option<SourceKey>,
+    /// What was kept of the source is being handed out; `route` counts as off until that is done.
+    pub catching: Option<CatchUp>,
     /// Which layers of the source flow.
     pub layers: LayerChoice,
     /// The SSRC whose packets flow: another one has numbers of its own.
@@ -61,12 +66,25 @@ pub struct Sink {
     pub history: History,
     /// Packets, bytes and the peer's reports about them.
     pub stats: SenderStats,
+    /// The source's wall time and timestamp for the next report, where its sender tells them.
+    pub told: Option<(NtpTime, u32)>,
+    /// How far the wall clock of the last report was ahead of ours, in 1/2^32 s.
+    pub ahead: i64,
     /// What else is counted.
     pub counts: SentCounts,
     /// How much left in the last second.
     pub second: LastSecond,
     /// How well it arrives.
     pub quality: OutQuality,
+}
+
+/// How far a viewer has come with what was kept for it ([`super::Burst`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CatchUp {
+    /// Of this source.
+    pub source: SourceKey,
+    /// The packet in its ring that comes next.
+    pub next: u64,
 }
 
 /// The numbers a packet leaves with. They are given when it is routed, not when it departs:
@@ -114,6 +132,7 @@ impl Sink {
             route: Route::default(),
             pending: None,
             left: None,
+            catching: None,
             layers: LayerChoice::new(),
             from: None,
             continuity: Continuity::new(clock_hz),
@@ -122,6 +141,8 @@ impl Sink {
             sealed: ReplayWindow::default(),
             history: History::default(),
             stats: SenderStats::new(clock_hz),
+            told: None,
+            ahead: 0,
             counts: SentCounts::default(),
             second: LastSecond::default(),
             quality: OutQuality::default(),
@@ -199,6 +220,31 @@ impl Sink {
             self.continuity.pause();
         }
         self.route = route;
+        if self.catching.is_none() {
+            return;
+        }
+        if route.enabled {
+            self.route.enabled = false;
+        } else {
+            self.catching = None;
+            self.continuity.pause();
+        }
+    }
+
+    /// Prepares the wall time that the next report tells, from its source's `clock`; our own is
+    /// `ntp` now. One that is far off what leaves here is not believed.
+    pub fn note_clock(&mut self, clock: Option<&SenderClock>, ntp: NtpTime, now_us: u64) {
+        (self.told, self.ahead) = (None, 0);
+        let hz = self.payloads.first().map_or(0, |payload| payload.clock_hz);
+        let theirs = self.from.zip(clock).and_then(|(ssrc, clock)| clock.at(ssrc, ntp, hz));
+        let Some((theirs, ahead, timestamp)) = theirs else { return };
+        let ours = self.stats.sender_info(ntp, now_us);
+        if let (Some(timestamp), Some(ours)) = (self.continuity.timestamp_of(timestamp), ours) {
+            let apart = timestamp.wrapping_sub(ours.rtp_timestamp).cast_signed().unsigned_abs();
+            if apart <= hz.saturating_mul(CLOCK_S) {
+                (self.told, self.ahead) = (Some((theirs, timestamp)), ahead);
+            }
+        }
     }
 
     fn enter(&mut self, key: SourceKey, route: Route) -> Option<SourceKey> {
@@ -239,6 +285,7 @@ impl Sink {
 
     /// The next packet comes from elsewhere: all numbers go on from the last ones sent.
     fn begin_anew(&mut self) {
+        self.catching = None;
         self.continuity.switch_source();
         self.pictures.switch_source();
         self.layers = self.layers.anew();

@@ -4,10 +4,12 @@
 //! its packets come through the hand-off rings, one copy for all sinks here). Sinks are listed by
 //! place, so that routing a packet is one walk over a dense vector.
 
+use super::burst::Burst;
+use super::clock::SenderClock;
 use super::talk::Talk;
 use crate::layers::Flow;
 use crate::retransmit::PacketRing;
-use bifrons_core::media::{MediaKind, Mindex, SourceId, SourcePolicy};
+use bifrons_core::media::{KeyframeBuffer, MediaKind, Mindex, SourceId, SourcePolicy};
 use std::collections::HashMap;
 
 /// Place of a sink on this shard: its peer's slot and its line's position in that peer's table.
@@ -60,6 +62,12 @@ pub struct Source {
     pub talk: Talk,
     /// Which of its layers flow.
     pub flow: Flow,
+    /// Its sender's wall clock, where that is told to its viewers.
+    pub clock: SenderClock,
+    /// What is kept for new viewers.
+    pub burst: Burst,
+    /// Other shards that are to be given what is kept, with the next packet.
+    pub replays: Vec<u8>,
     ring: Option<PacketRing>,
 }
 
@@ -67,13 +75,29 @@ impl Source {
     /// The ring, allotted at the first packet.
     pub fn ring_mut(&mut self) -> &mut PacketRing {
         let slots = if self.kind == MediaKind::Video { VIDEO_SLOTS } else { AUDIO_SLOTS };
-        self.ring.get_or_insert_with(|| PacketRing::new(slots))
+        let buffer = self.burst.buffer();
+        self.ring.get_or_insert_with(|| PacketRing::new(Burst::slots(buffer, slots)))
+    }
+
+    /// What its image on another shard has to know.
+    pub fn standing(&self) -> Standing {
+        Standing { clock: self.clock, buffer: self.burst.buffer() }
     }
 
     /// The ring, if a packet ever came.
     pub fn ring(&self) -> Option<&PacketRing> {
         self.ring.as_ref()
     }
+}
+
+/// What the image of a source on another shard has to know of it besides its packets. It crosses
+/// with each of them, so that none is ever behind.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Standing {
+    /// Its sender's wall clock.
+    pub clock: SenderClock,
+    /// What is kept for new viewers.
+    pub buffer: KeyframeBuffer,
 }
 
 /// Merges and limits keyframe requests: at most one a second, a request inside that second waits
@@ -201,6 +225,9 @@ impl Sources {
             remb: RembRamp::default(),
             talk: Talk::default(),
             flow: Flow::default(),
+            clock: SenderClock::default(),
+            burst: Burst::default(),
+            replays: Vec::new(),
             ring: None,
         });
         self.by_id.insert(id, key.index);

@@ -7,9 +7,10 @@
 //! counts both. Messages of data channels have a ring of their own, in which nothing is dropped.
 
 use crate::data::DataPost;
+use crate::forward::Standing;
 use crate::queue::{Doorbell, Rx, Tx, link};
 use crate::retransmit::{Meta, SLOT_BYTES};
-use bifrons_core::media::SourceId;
+use bifrons_core::media::{IngestId, SourceId};
 
 /// Packets that a ring between two shards holds: 12 ms of a 40 kpps stream, 0.8 MiB.
 pub const PACKETS: usize = 512;
@@ -27,6 +28,8 @@ pub struct Parcel {
     pub meta: Meta,
     /// Whether the source was muted until now: sequence numbers go on without a gap.
     pub resumes: bool,
+    /// What else its image has to know.
+    pub standing: Standing,
     /// The packet.
     pub bytes: [u8; SLOT_BYTES],
 }
@@ -50,13 +53,17 @@ pub struct RelayedPart {
     pub body: [u8; RELAYED],
 }
 
-/// What the shard of a sink tells the shard of its source.
+/// What the shard of a sink tells the shard of its source (and one thing the other way round).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feedback {
     /// A sink needs a keyframe.
     Keyframe(SourceId),
     /// A sink's peer said something that its route passes on to the source's sender.
     Relay(SourceId, RelayedPart),
+    /// A viewer of the ingest can take so many bit/s.
+    Remb(IngestId, u64),
+    /// The other way: what is kept of the source for new viewers belongs to the past.
+    Forget(SourceId),
 }
 
 /// This shard's ends of the rings it shares with one other shard.

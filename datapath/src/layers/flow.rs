@@ -92,6 +92,12 @@ impl Flow {
         self.late
     }
 
+    /// What flows, for packets that are looked at again, in order.
+    #[must_use]
+    pub const fn in_order(self) -> Self {
+        Flow { late: false, ..self }
+    }
+
     /// Whether nothing of a substream came for longer than `for_us` while lower ones went on.
     #[must_use]
     pub fn is_silent(&self, substream: u8, now_us: u64, for_us: u64) -> bool {

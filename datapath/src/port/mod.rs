@@ -9,13 +9,17 @@
 mod forwarder;
 mod ingest;
 mod message;
+mod numbers;
 mod seals;
+mod skew;
 mod table;
 
 pub use forwarder::{Forwarder, Waiting};
-pub use ingest::{Ingest, Opener};
+pub use ingest::{Ingest, LowestRemb, Opener, Passage};
 pub use message::{datagram_len, is_for, read_datagram, write_datagram};
+pub use numbers::Numbers;
 pub use seals::{MAX_KEYS, Seals, Tenant};
+pub use skew::{Shift, Skew};
 pub use table::{Feed, OpenPort, Ports};
 
 /// Most ingests of a shard.

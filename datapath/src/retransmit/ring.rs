@@ -105,6 +105,11 @@ impl PacketRing {
         self.head
     }
 
+    /// How many packets it holds.
+    pub fn slots(&self) -> usize {
+        self.meta.len()
+    }
+
     fn slot(&self, index: u64) -> usize {
         (index & self.mask) as usize
     }

@@ -156,6 +156,7 @@ impl Shard {
         peer.keys = Some(keys);
         self.tell(ShardEvent::Up { peer: id, profile: Some(profile) });
         self.begin_reports(slot);
+        self.begin_bursts(slot);
         self.want_keyframes_for(id);
     }
 
@@ -270,6 +271,7 @@ impl Shard {
         peer.keys = keys;
         self.tell(ShardEvent::Up { peer: id, profile });
         self.begin_reports(id.slot);
+        self.begin_bursts(id.slot);
         self.want_keyframes_for(id);
         self.begin_data(id.slot);
     }

@@ -22,7 +22,7 @@ impl Shard {
     pub(super) fn take_datagram(&mut self, place: u32, carries: Carries, datagram: &[u8]) {
         let now_us = self.now.us;
         let Some(ingest) = self.ingests.get_mut(place as usize) else { return };
-        let (id, rule) = (ingest.id, ingest.setup.message);
+        let (id, rule, enabled) = (ingest.id, ingest.setup.message, ingest.setup.enabled);
         let Some((kind, bytes)) = read_datagram(carries, rule, datagram) else {
             self.counters.stray += 1;
             return;
@@ -36,7 +36,9 @@ impl Shard {
             self.tell(ShardEvent::IngestFact { ingest: id, fact });
         }
         let source = SourceId::Ingest(id);
-        let Some(entry) = self.data.sources.get_mut(&source).filter(|entry| !entry.muted) else {
+        let Some(entry) =
+            self.data.sources.get_mut(&source).filter(|entry| enabled && !entry.muted)
+        else {
             return;
         };
         if entry.arrived.len() >= WAITING || entry.arrived_bytes + bytes.len() > HANDOFF_CREDIT {

@@ -4,6 +4,7 @@
 //! answers, then timers, then departure. The thread around it ([`crate::run`]), or the simulator,
 //! supplies time, an [`Engine`](crate::engine::Engine) and the far ends of its queues.
 
+mod burst;
 mod carried;
 mod clock;
 mod command;
@@ -11,6 +12,7 @@ mod connect;
 mod data;
 mod data_turn;
 mod forwarder;
+mod ingest;
 mod message;
 mod neighbour;
 mod outbox;

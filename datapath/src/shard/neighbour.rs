@@ -9,6 +9,8 @@ impl Shard {
         match feedback {
             Feedback::Keyframe(source) => self.want_keyframe(source),
             Feedback::Relay(source, part) => self.relay_from_afar(source, part),
+            Feedback::Remb(ingest, bps) => self.note_remb(ingest, bps),
+            Feedback::Forget(source) => self.forget_burst(source),
         }
     }
 

@@ -7,8 +7,8 @@ use bifrons_core::media::{
     Carries, Fact, ForwarderId, IngestId, IngestSetup, MediaKind, PortId, PortSocket, ShardEvent,
     SourceId,
 };
-use bifrons_core::rtcp::{Compound, CompoundWriter, Rtcp};
-use bifrons_core::rtp::{MAX_PACKET, Packet, Ssrc, is_rtcp, parse_extensions};
+use bifrons_core::rtcp::{Compound, Rtcp};
+use bifrons_core::rtp::{MAX_PACKET, Packet, Ssrc, is_rtcp};
 use bifrons_core::srtp::MasterKey;
 use std::net::SocketAddr;
 
@@ -29,6 +29,8 @@ impl Shard {
     pub(super) fn set_ingest(&mut self, id: IngestId, setup: IngestSetup) {
         if let Some(have) = self.ingest_place(id).and_then(|at| self.ingests.get_mut(at as usize)) {
             have.setup = setup;
+            let (key, buffer) = (have.source, have.keyframe_buffer());
+            self.keep_bursts(key, buffer);
             return;
         }
         if self.ingests.len() >= MAX_INGESTS {
@@ -36,7 +38,9 @@ impl Shard {
             return;
         }
         let source = self.sources.find_or_make(SourceId::Ingest(id), setup.kind);
-        let place = self.ingests.insert(Ingest::new(id, setup, source));
+        let ingest = Ingest::new(id, setup, source);
+        self.keep_bursts(source, ingest.keyframe_buffer());
+        let place = self.ingests.insert(ingest);
         self.ingest_places.insert(id, place as u32);
         if setup.kind == MediaKind::Data {
             self.data.sources.entry(SourceId::Ingest(id)).or_default();
@@ -68,7 +72,7 @@ impl Shard {
         self.data.sources.remove(&SourceId::Ingest(id));
     }
 
-    fn ingest_place(&self, id: IngestId) -> Option<u32> {
+    pub(super) fn ingest_place(&self, id: IngestId) -> Option<u32> {
         self.ingest_places.get(&id).copied()
     }
 
@@ -155,73 +159,6 @@ impl Shard {
         watches.then_some(self.ingests_due_us)
     }
 
-    fn accept_ingest(&mut self, place: u32, layer: u8, bytes: &[u8]) {
-        let now_us = self.now.us;
-        let Some(ingest) = self.ingests.get_mut(place as usize) else { return };
-        let IngestSetup { kind, codec, simulcast, extensions, .. } = ingest.setup;
-        let Some(track) = ingest.layers.get_mut(usize::from(layer)) else { return };
-        let Ok(packet) = Packet::parse(bytes) else { return };
-        let values = parse_extensions(&packet, &extensions);
-        let meta = super::rtp::describe(&packet, values, codec, track, (layer, kind), now_us);
-        if !track.take(&meta, false, false, now_us) {
-            return;
-        }
-        let begins = !std::mem::replace(&mut track.receiving, true);
-        let (id, key) = (ingest.id, ingest.source);
-        if begins {
-            let substream = simulcast.then_some(layer);
-            let fact = Fact::Receiving { mindex: 0, substream, receiving: true };
-            self.tell(ShardEvent::IngestFact { ingest: id, fact });
-        }
-        let asks = self.sources.get_mut(key).is_some_and(|source| {
-            let gap_us = u64::from(source.policy.keyframe_interval_s) * 1_000_000;
-            if gap_us > 0 && now_us >= source.keyframes.seen_us.unwrap_or(now_us) + gap_us {
-                source.keyframes.want();
-                source.keyframes.seen_us = Some(now_us);
-            }
-            source.keyframes.begins() && begins
-                || source.keyframes.due_us().is_some_and(|at| at <= now_us)
-        });
-        self.keep_and_route(key, bytes, meta);
-        if asks {
-            self.ask_ingest(id);
-        }
-    }
-
-    /// Asks whoever feeds an ingest for a keyframe, if its RTCP was heard of: now, or with a packet
-    /// when a second has passed since the last time (plugin-videoroom §8.5).
-    pub(super) fn ask_ingest(&mut self, id: IngestId) {
-        let now_us = self.now.us;
-        let Some(place) = self.ingest_place(id) else { return };
-        let Some(ingest) = self.ingests.get_mut(place as usize) else { return };
-        let Some(source) = self.sources.get_mut(ingest.source) else { return };
-        let way = ingest.rtcp.and_then(|port| self.ports.get(port));
-        let way = way.and_then(|port| Some((port.socket?, port.latched?)));
-        let Some((socket, to)) = way else {
-            source.keyframes.unsent();
-            return;
-        };
-        if !source.keyframes.take(now_us) {
-            return;
-        }
-        let room = self.outbox.room(super::rtcp::COMPOUND);
-        let mut writer = CompoundWriter::new(room);
-        // Three questions fit behind an empty report.
-        let _ = writer.receiver_report(Ssrc(1), &[]);
-        let mut known = false;
-        for layer in &mut ingest.layers {
-            let Some(ssrc) = layer.ssrc else { continue };
-            known = true;
-            layer.keyframe_requests += 1;
-            let _ = writer.pli(Ssrc(1), ssrc);
-        }
-        if !known {
-            let _ = writer.pli(Ssrc(1), ingest.expected);
-        }
-        let len = writer.len();
-        self.outbox.send(socket, to, len);
-    }
-
     /// RTCP at a port: reports of an ingest's sender, feedback about what forwarders send.
     fn receive_port_rtcp(&mut self, socket: u16, bytes: &[u8]) {
         let Ok(compound) = Compound::parse(bytes) else {
@@ -238,18 +175,6 @@ impl Shard {
                     fir.entries().for_each(|entry| self.forwarder_asked(socket, entry.media));
                 }
                 _ => {}
-            }
-        }
-    }
-
-    fn ingest_report(&mut self, socket: u16, sender: Ssrc, info: &bifrons_core::rtcp::SenderInfo) {
-        let now_us = self.now.us;
-        let Some(port) = self.ports.at_socket(socket) else { return };
-        for feed in port.feeds.iter().filter(|feed| feed.carries == Carries::Rtcp) {
-            let Some(ingest) = self.ingests.get_mut(feed.ingest as usize) else { continue };
-            let layer = ingest.layers.iter_mut().find(|layer| layer.ssrc == Some(sender));
-            if let Some(layer) = layer {
-                layer.stats.sender_report(info.ntp, now_us);
             }
         }
     }

@@ -58,7 +58,12 @@ impl Shard {
     /// receive.
     fn send_reports(&mut self, slot: u32) {
         let (now_us, ntp) = (self.now.us, NtpTime::from_unix_us(self.now.wall_us));
-        let count = self.peers.at(slot).map_or(0, |peer| peer.lines.len());
+        let Some(peer) = self.peers.at_mut(slot) else { return };
+        let count = peer.lines.len();
+        for sink in peer.lines.iter_mut().filter_map(|line| line.sink.as_mut()) {
+            let source = sink.source.and_then(|key| self.sources.get(key));
+            sink.note_clock(source.map(|source| &source.clock), ntp, now_us);
+        }
         let mut next = 0;
         while next < count {
             let start = next;
@@ -169,7 +174,10 @@ fn report_line(
 ) -> Option<()> {
     let ours = line.ssrc;
     let info = line.sink.as_ref().and_then(|sink| sink.stats.sender_info(ntp, now_us));
-    if let Some(info) = info {
+    if let Some(mut info) = info {
+        if let Some(told) = line.sink.as_ref().and_then(|sink| sink.told) {
+            (info.ntp, info.rtp_timestamp) = told;
+        }
         writer.sender_report(ours, &info, &[]).ok()?;
         writer.sdes_cname(ours, CNAME).ok()?;
     }

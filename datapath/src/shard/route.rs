@@ -63,6 +63,7 @@ impl Shard {
             source.sinks.push(place);
         }
         if begins && kind == MediaKind::Video {
+            self.begin_bursts(place.slot);
             self.want_keyframe(source);
         }
     }
@@ -164,8 +165,12 @@ impl Shard {
             return;
         };
         source.exports.retain(|&have| have != shard);
+        source.replays.retain(|&have| have != shard);
         if on && shard != self.config.id {
             source.exports.push(shard);
+            if source.burst.buffer().is_on() {
+                source.replays.push(shard);
+            }
         }
     }
 

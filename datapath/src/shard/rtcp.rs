@@ -52,6 +52,7 @@ impl Shard {
                 let event = Fact::Remb { bps: remb.bitrate_bps };
                 let id = peer.id;
                 self.tell(ShardEvent::Fact { peer: id, fact: event });
+                self.pass_remb(slot, remb.bitrate_bps);
             }
             // A BYE closes nothing (webrtc-behaviour §7), transport-wide feedback about what we
             // send waits for bandwidth estimation, the rest is not for us.
@@ -87,6 +88,7 @@ impl Shard {
         let id = peer.id;
         let Some((mindex, sink)) = sink_of(peer, block.ssrc) else { return };
         let before = sink.stats.lost_by_remote();
+        let ntp = NtpTime(ntp.0.wrapping_add_signed(sink.ahead));
         let rtt_us = sink.stats.reported(block, ntp);
         let (sent, nacked) = (sink.stats.packets(), sink.stats.nacks());
         sink.quality.update(sent, nacked, block.highest_seq, block.lost, now_us);

@@ -7,7 +7,7 @@ use crate::handoff::Parcel;
 use crate::layers::Reading;
 use crate::peer::{Enqueued, Layer, Peer, PeerLine, ReceiveLine, StreamRole, Streams};
 use crate::port::Waiting;
-use crate::retransmit::{Meta, SLOT_BYTES};
+use crate::retransmit::{Meta, PacketRing, SLOT_BYTES};
 use crate::tap::{Direction, TappedKind};
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{Fact, MediaKind, ShardEvent, SourceId};
@@ -122,6 +122,10 @@ impl Shard {
         let Some(source) = self.sources.get_mut(key) else { return };
         let Some(packet) = source.ring_mut().push(bytes, meta) else { return };
         source.flow.arrived(&meta, now.us);
+        if source.burst.buffer().is_on() {
+            let slots = source.ring().map_or(0, PacketRing::slots);
+            source.burst.stored(&meta, packet, slots, now.us);
+        }
         if meta.keyframe {
             source.keyframes.arrived(now.us);
         }
@@ -131,11 +135,15 @@ impl Shard {
         };
         let level = meta.extensions.audio_level.filter(|_| !source.policy.muted);
         let talking = level.and_then(|level| source.talk.level(level.level));
+        let replays = !source.replays.is_empty();
         if let Some(bps) = remb {
             self.send_remb(key, bps);
         }
         if let Some(change) = talking {
             self.tell_talking(key, change);
+        }
+        if replays {
+            self.replay(key);
         }
         self.export_packet(key, bytes, meta);
         let Some(source) = self.sources.get(key) else { return };
@@ -215,13 +223,15 @@ impl Shard {
             return;
         }
         let resumes = std::mem::take(&mut source.export_resumes);
+        let (id, standing) = (source.id, source.standing());
         for &shard in &source.exports {
             let mut parcel = self.empties.pop().unwrap_or_else(|| {
-                Box::new(Parcel { source: source.id, meta, resumes, bytes: [0; SLOT_BYTES] })
+                Box::new(Parcel { source: id, meta, resumes, standing, bytes: [0; SLOT_BYTES] })
             });
-            parcel.source = source.id;
+            parcel.source = id;
             parcel.meta = meta;
             parcel.resumes = resumes;
+            parcel.standing = standing;
             if let Some(delay) = source.policy.delay {
                 let delay = PlayoutDelay { min: delay.min, max: delay.max };
                 parcel.meta.extensions.playout_delay = Some(delay);
@@ -237,6 +247,10 @@ impl Shard {
         let Some(key) = self.sources.find(parcel.source) else { return };
         if parcel.resumes {
             self.pause_sinks(parcel.source);
+        }
+        if let Some(image) = self.sources.get_mut(key) {
+            image.clock = parcel.standing.clock;
+            image.burst.configure(parcel.standing.buffer);
         }
         let len = usize::from(parcel.meta.len).min(SLOT_BYTES);
         self.keep_and_route(key, &parcel.bytes[..len], parcel.meta);

@@ -19,6 +19,7 @@ impl Shard {
         while let Some(slot) = self.timers.due(self.now.us) {
             self.ice_timeout(slot);
             self.report_timeout(slot);
+            self.catch_up(slot);
             self.data_timeout(slot);
         }
         self.watch_ingests();

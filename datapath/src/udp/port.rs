@@ -147,6 +147,34 @@ mod tests {
     }
 
     #[test]
+    fn streaming_52_two_groups_on_one_port_do_not_mix() {
+        let groups = [Ipv4Addr::new(239, 255, 7, 21), Ipv4Addr::new(239, 255, 7, 22)];
+        let open = |group, port| {
+            let joined = PortRequest {
+                interface: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+                group: Some(IpAddr::V4(group)),
+                ..PortRequest::new(0, port, port)
+            };
+            open_port(&joined, 0).expect("a port")
+        };
+        let ports = groups.map(|group| open(group, 24_777));
+        let sender = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
+        sender.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).expect("sends there");
+        for (group, text) in groups.iter().zip([b"one", b"two"]) {
+            sender.send_to(text, &SocketAddr::from((*group, 24_777)).into()).expect("sends");
+        }
+        for (port, text) in ports.iter().zip([b"one", b"two"]) {
+            port.set_nonblocking(false).expect("blocks");
+            port.set_read_timeout(Some(std::time::Duration::from_secs(5))).expect("a limit");
+            let mut got = [0; 8];
+            assert_eq!(port.recv(&mut got).expect("it arrives"), 3);
+            assert_eq!(&got[..3], text);
+            port.set_nonblocking(true).expect("does not block");
+            assert!(port.recv(&mut got).is_err(), "and nothing else");
+        }
+    }
+
+    #[test]
     fn a_port_takes_both_families_where_there_are_both() {
         let port = open_port(&PortRequest::new(0, 0, 0), 0).expect("a port");
         let number = port.local_addr().expect("its address").port();

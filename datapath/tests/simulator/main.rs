@@ -10,6 +10,7 @@ mod engine;
 mod flow;
 mod forwarding;
 mod hostile;
+mod ingests;
 mod layers;
 mod lifecycle;
 mod lines;

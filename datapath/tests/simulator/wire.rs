@@ -4,7 +4,7 @@
 use super::net::Datagram;
 use super::world::World;
 use bifrons_core::media::{
-    ForwarderId, ForwarderSetup, IngestId, IngestSetup, Plan, PortId, PortSocket, Route,
+    ForwarderId, ForwarderSetup, IngestId, IngestSetup, Plan, PortClock, PortId, PortSocket, Route,
     ShardCommand, SinkId, SourceId,
 };
 use bifrons_core::rtp::Packet;
@@ -91,6 +91,15 @@ impl World {
         let open = open.map(master);
         self.command(port.shard.into(), ShardCommand::OpenPort { port, socket, open });
         address
+    }
+
+    /// Opens a plain port, of which is known when it last heard something.
+    pub(crate) fn open_port_with_clock(&mut self, port: PortId) -> (SocketAddr, PortClock) {
+        let address = SocketAddr::from(([10, 0, 1, port.shard], 20_000 + port.number as u16));
+        let socket = PortSocket::simulated(address, self.now());
+        let clock = socket.clock().clone();
+        self.command(port.shard.into(), ShardCommand::OpenPort { port, socket, open: None });
+        (address, clock)
     }
 
     /// Makes a forwarder and feeds it.
