@@ -1,0 +1,5 @@
+//! Hosts made of files.
+
+mod cards;
+mod common;
+mod odd;
