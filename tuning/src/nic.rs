@@ -72,6 +72,12 @@ impl Nic {
         }
     }
 
+    /// Whether there is no card behind it: no bus, no interrupts, and whoever sends works on its
+    /// queues.
+    pub(crate) fn is_virtual(&self) -> bool {
+        self.driver.bus.is_empty() && self.irqs.is_empty()
+    }
+
     /// Whether a feature is there and can be switched.
     pub(crate) fn can_switch(&self, name: &str) -> bool {
         self.features.get(name).is_some_and(|feature| !feature.fixed)

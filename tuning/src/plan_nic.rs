@@ -269,13 +269,12 @@ fn packet_steering(host: &Host, nic: &Nic, queues: Queues, plan: &mut Plan) {
     for queue in 0..queues.rx {
         let setting = Setting::Rps { dev: nic.dev.clone(), queue };
         let cores = plan.layout.cores_of_queue(queue, queues.rx);
-        match cores.len() {
+        if cores.len() > 1 || (nic.is_virtual() && !cores.is_empty()) {
+            let why = "nothing else brings this queue's packets to the cores of its shards";
+            plan.be(host, setting, &cores.to_string(), why);
+        } else if !nic.is_virtual() {
             // One core works on this queue: handing packets on would only cost.
-            0 | 1 => plan.be(host, setting, "", "the card spreads packets; a second time costs"),
-            _ => {
-                let why = "one queue feeds several cores, so the kernel spreads its packets";
-                plan.be(host, setting, &cores.to_string(), why);
-            }
+            plan.be(host, setting, "", "the card spreads packets; a second time costs");
         }
     }
     if queues.tx < 2 {

@@ -63,12 +63,12 @@ fn head(plan: &Plan) -> String {
         _ => ("unknown cores".to_owned(), "an unknown core".to_owned()),
     };
     let cards = if plan.cards.is_empty() { "none".to_owned() } else { plan.cards.join(", ") };
-    format!(
-        "{} shard(s) on {cores}, control on {control}, UDP ports {}-{}, card: {cards}\n",
-        layout.shards,
-        layout.base,
-        last.unwrap_or(layout.base)
-    )
+    let ports = match last.unwrap_or(layout.base) {
+        last if last == layout.base => format!("port {last}"),
+        last => format!("ports {}-{last}", layout.base),
+    };
+    let shards = layout.shards;
+    format!("{shards} shard(s) on {cores}, control on {control}, UDP {ports}, card: {cards}\n")
 }
 
 fn values(change: &Change) -> (String, String) {

@@ -214,6 +214,29 @@ fn after_a_restart_of_the_host_only_what_is_on_disk_is_restored() {
 }
 
 #[test]
+fn one_queue_for_many_shards_is_spread_by_the_kernel() {
+    let tree = Tree::of("virtio_net", "single");
+    let path = "commands/ethtool/eth0/l";
+    tree.put(path, &tree.read(path).replace("Combined:\t4", "Combined:\t1"));
+    tree.put("sys/class/net/eth0/queues/rx-0/rps_cpus", "0");
+    let before = tree.snapshot();
+    let plan = Plan::of(&tree.host(), &Ask::default());
+    let text = report::plan(&tree.host(), &plan);
+    for line in [
+        "echo e > /sys/class/net/eth0/queues/rx-0/rps_cpus",
+        "has 1 receive queue(s) for 3 shards",
+        "there is nothing to steer",
+        "has one transmit queue: no XPS",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert_eq!(applied(&tree).failures, [""; 0]);
+    assert_eq!(tree.read("sys/class/net/eth0/queues/rx-0/rps_cpus"), "e\n");
+    reverted(&tree);
+    assert_eq!(difference(&before, &tree.snapshot()), [""; 0]);
+}
+
+#[test]
 fn busy_polling_and_ports_are_as_asked() {
     let tree = Tree::of("virtio_net", "asked");
     let ask = Ask { busy_poll_us: Some(50), base: Some(40_000), ..Ask::default() };
