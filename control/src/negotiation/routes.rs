@@ -26,7 +26,9 @@ pub(super) struct Routes {
     /// Sinks by source and shard.
     exports: HashMap<SourceId, BTreeMap<u8, BTreeSet<SinkId>>>,
     /// As `exports`, of data: there a sink may have many sources.
-    data: HashMap<SourceId, BTreeMap<u8, BTreeSet<SinkId>>>,
+    data: BTreeMap<SourceId, BTreeMap<u8, BTreeSet<SinkId>>>,
+    /// The same by sink.
+    data_sinks: BTreeMap<SinkId, BTreeSet<SourceId>>,
 }
 
 impl Routes {
@@ -49,12 +51,16 @@ impl Routes {
             Plan::Greet { port, .. } => port.shard,
             Plan::EndIngest { ingest } => {
                 shards.send(ingest.shard, ShardCommand::Plan(plan));
-                self.end(SourceId::Ingest(ingest), shards);
+                let source = SourceId::Ingest(ingest);
+                self.end(source, shards);
+                self.end_data(source, shards);
                 return;
             }
             Plan::EndForwarder { forwarder } => {
                 shards.send(forwarder.shard, ShardCommand::Plan(plan));
-                self.starve(SinkId::Forwarder(forwarder), shards);
+                let sink = SinkId::Forwarder(forwarder);
+                self.starve(sink, shards);
+                self.starve_data(sink, shards);
                 return;
             }
         };
@@ -80,6 +86,7 @@ impl Routes {
     }
 
     fn join(&mut self, source: SourceId, sink: SinkId, shards: &mut dyn Shards) {
+        self.data_sinks.entry(sink).or_default().insert(source);
         let sinks = self.data.entry(source).or_default().entry(sink.shard()).or_default();
         let is_first = sinks.is_empty();
         sinks.insert(sink);
@@ -89,6 +96,12 @@ impl Routes {
     }
 
     fn part(&mut self, source: SourceId, sink: SinkId, shards: &mut dyn Shards) {
+        if let Some(sources) = self.data_sinks.get_mut(&sink) {
+            sources.remove(&source);
+            if sources.is_empty() {
+                self.data_sinks.remove(&sink);
+            }
+        }
         let Some(by_shard) = self.data.get_mut(&source) else { return };
         let Some(sinks) = by_shard.get_mut(&sink.shard()) else { return };
         if !sinks.remove(&sink) || !sinks.is_empty() {
@@ -101,19 +114,37 @@ impl Routes {
         export_data(source, sink.shard(), false, shards);
     }
 
-    /// A peer is gone: its shard knows, but other shards hold images of its data, or send it some.
-    fn forget_data(&mut self, peer: PeerId, shards: &mut dyn Shards) {
-        let of = |sink: &SinkId| matches!(sink, SinkId::Line(line) if line.peer == peer);
-        let is_its = |source: &SourceId| matches!(source, SourceId::Line(id) if id.peer == peer);
-        let mut parts = Vec::new();
-        for (source, by_shard) in &self.data {
-            let sinks = by_shard.values().flatten();
-            parts.extend(
-                sinks.filter(|sink| is_its(source) || of(sink)).map(|sink| (*source, *sink)),
-            );
-        }
-        for (source, sink) in parts {
+    /// A source of data is gone: its shard knows, but other shards hold images of it.
+    fn end_data(&mut self, source: SourceId, shards: &mut dyn Shards) {
+        let by_shard = self.data.get(&source);
+        let sinks: Vec<SinkId> =
+            by_shard.into_iter().flat_map(BTreeMap::values).flatten().copied().collect();
+        for sink in sinks {
             self.plan_data(DataPlan::Unroute { source, sink }, shards);
+        }
+    }
+
+    /// A sink of data is gone.
+    fn starve_data(&mut self, sink: SinkId, shards: &mut dyn Shards) {
+        let sources: Vec<SourceId> =
+            self.data_sinks.get(&sink).into_iter().flatten().copied().collect();
+        for source in sources {
+            self.plan_data(DataPlan::Unroute { source, sink }, shards);
+        }
+    }
+
+    /// A peer is gone, with its data lines.
+    fn forget_data(&mut self, peer: PeerId, shards: &mut dyn Shards) {
+        let (first, last) = (line(peer, 0), line(peer, Mindex::MAX));
+        let sources = self.data.range(SourceId::Line(first)..=SourceId::Line(last));
+        let sources: Vec<SourceId> = sources.map(|(source, _)| *source).collect();
+        for source in sources {
+            self.end_data(source, shards);
+        }
+        let sinks = self.data_sinks.range(SinkId::Line(first)..=SinkId::Line(last));
+        let sinks: Vec<SinkId> = sinks.map(|(sink, _)| *sink).collect();
+        for sink in sinks {
+            self.starve_data(sink, shards);
         }
     }
 

@@ -3,8 +3,8 @@
 
 use crate::participant::{Participant, Stream};
 use bifrons_core::media::{
-    ForwardSsrc, ForwarderId, ForwarderSetup, LayerTarget, MediaKind, Mindex, Plan, PortId,
-    PortRequest, Route, Selection, SinkId, SourceId,
+    DataPlan, ForwardSsrc, ForwarderId, ForwarderSetup, LayerTarget, MediaKind, Mindex, Plan,
+    PortId, PortRequest, Route, Selection, SinkId, SourceId,
 };
 use bifrons_core::plugin::Host;
 use bifrons_core::rtp::Ssrc;
@@ -141,8 +141,13 @@ fn begin(
     layers: LayerTarget,
 ) {
     host.plan(Plan::Forwarder { forwarder, setup });
+    let sink = SinkId::Forwarder(forwarder);
+    if setup.kind == MediaKind::Data {
+        host.plan_data(DataPlan::Route { source, sink, label: None });
+        return;
+    }
     let route = Route { payload_type, layers, ..Route::default() };
-    host.plan(Plan::Route { source, sink: SinkId::Forwarder(forwarder), route });
+    host.plan(Plan::Route { source, sink, route });
 }
 
 /// Where a stream comes from, from its negotiation on: what is forwarded begins with the media.
@@ -165,7 +170,7 @@ pub(crate) fn sync_remotizations(host: &mut dyn Host, who: &mut Participant) {
     let live: Vec<(Mindex, MediaKind, SourceId)> = who
         .streams
         .iter()
-        .filter(|stream| !stream.disabled && stream.kind != MediaKind::Data)
+        .filter(|stream| !stream.disabled)
         .filter_map(|stream| Some((stream.mindex, stream.kind, source_of(host, who, stream)?)))
         .collect();
     for remote in &mut who.remotizations {
@@ -183,7 +188,10 @@ pub(crate) fn sync_remotizations(host: &mut dyn Host, who: &mut Participant) {
             if remote.streams.iter().any(|(have, _)| *have == mindex) {
                 continue;
             }
-            let id = host.new_forwarder(forwarding_shard(host, source, remote.srtp.as_ref()));
+            // Messages are neither sealed nor reported about.
+            let media = kind != MediaKind::Data;
+            let key = remote.srtp.filter(|_| media);
+            let id = host.new_forwarder(forwarding_shard(host, source, key.as_ref()));
             let ssrc = Ssrc(REMOTE_SSRC + u32::from(mindex) * REMOTE_STEP);
             let setup = ForwarderSetup {
                 kind,
@@ -192,8 +200,8 @@ pub(crate) fn sync_remotizations(host: &mut dyn Host, who: &mut Participant) {
                 ssrc: ForwardSsrc::Layered(ssrc),
                 layer: None,
                 continuous: false,
-                key: remote.srtp,
-                rtcp: remote.feedback,
+                key,
+                rtcp: remote.feedback.filter(|_| media),
             };
             begin(host, id, setup, source, None, LayerTarget::default());
             remote.streams.push((mindex, id));

@@ -112,7 +112,14 @@ fn wishes_of(
     let last = if stream.kind == MediaKind::Video && !picks { 2 } else { 0 };
     let read = |substream| Wish::read(body, &stream.mid, host, prefix, substream);
     let picks = picks && stream.kind == MediaKind::Video;
-    (0..=last).filter_map(read).map(|wish| Wish { picks, ..wish }).collect()
+    let mut wishes: Vec<Wish> = (0..=last).filter_map(read).collect();
+    for wish in &mut wishes {
+        wish.picks = picks;
+        if stream.kind == MediaKind::Data {
+            (wish.payload_type, wish.ssrc, wish.rtcp_port) = (None, None, None);
+        }
+    }
+    wishes
 }
 
 impl VideoRoom {

@@ -10,6 +10,7 @@
 mod address;
 mod api;
 mod cascade;
+mod data;
 mod error;
 mod forwarders;
 mod forwarding;

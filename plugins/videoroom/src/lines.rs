@@ -44,7 +44,11 @@ pub(crate) fn feed_of<'a>(room: Option<&'a Room>, id: &Id) -> Result<&'a Partici
 
 /// Takes every line away, and all that belonged to the PeerConnection. Returns the feeds.
 pub(crate) fn drop_lines(host: &mut dyn Host, sub: &mut Subscription) -> Vec<Feed> {
-    let feeds = sub.lines.iter_mut().filter_map(|line| line.feed.take()).collect();
+    let mut feeds = Vec::new();
+    for line in &mut sub.lines {
+        feeds.extend(line.feed.take());
+        feeds.append(&mut line.sources);
+    }
     relay::sync_routes(host, None, sub);
     sub.lines.clear();
     sub.peer = None;
@@ -62,7 +66,8 @@ pub(crate) fn settle(sub: &mut Subscription, answer: &Sdp) {
     sub.answered = true;
     sub.pending_offer = false;
     for (mindex, line) in sub.lines.iter_mut().enumerate() {
-        line.ready = line.feed.is_some() && negotiation::accepted(answer, mindex);
+        let fed = line.feed.is_some() || line.kind == MediaKind::Data;
+        line.ready = fed && negotiation::accepted(answer, mindex);
     }
 }
 
@@ -149,16 +154,27 @@ pub(crate) fn subscribe_to_all(
     Ok(())
 }
 
-/// Gives a stream a line: one without a feed, of the same kind and codec, else a new one. A
-/// disabled stream gets none.
+/// Gives a stream a line: one without a feed, of the same kind and codec, else a new one. `None`
+/// when that changes no line: a disabled stream gets none, and data join the data line there is.
 fn add_line<'a>(
     sub: &'a mut Subscription,
     publisher: &Participant,
     stream: &Stream,
 ) -> Result<Option<&'a mut Line>, Refusal> {
-    let Some(codec) = stream.codec.filter(|_| !stream.disabled) else { return Ok(None) };
+    if stream.disabled || (stream.codec.is_none() && stream.kind != MediaKind::Data) {
+        return Ok(None);
+    }
     let feed = Feed { id: publisher.id.clone(), mindex: stream.mindex, mid: stream.mid.clone() };
-    let fits = |line: &Line| line.feed.is_none() && line.kind == stream.kind && line.codec == codec;
+    if stream.kind == MediaKind::Data
+        && let Some(line) = sub.lines.iter_mut().find(|line| line.kind == MediaKind::Data)
+    {
+        if !line.sources.contains(&feed) {
+            line.sources.push(feed);
+        }
+        return Ok(None);
+    }
+    let fits =
+        |line: &Line| line.feed.is_none() && line.kind == stream.kind && line.codec == stream.codec;
     if let Some(mindex) = sub.lines.iter().position(fits) {
         let mut line = sub.lines.get_mut(mindex);
         if let Some(line) = &mut line {
@@ -169,28 +185,23 @@ fn add_line<'a>(
     if sub.lines.len() >= MAX_MEDIA {
         return Err(Refusal::new(Code::Unknown, "Too many streams in one subscription"));
     }
-    sub.lines.push(Line::new(feed, stream, codec));
+    sub.lines.push(Line::new(feed, stream));
     Ok(sub.lines.last_mut())
 }
 
-/// Takes feeds from lines; unknown targets are skipped. True if anything changed.
+/// Takes feeds from lines; unknown targets are skipped. True if the SDP changes: that of data does
+/// not.
 pub(crate) fn unsubscribe(sub: &mut Subscription, items: &[Body<'_>]) -> bool {
     let mut changed = false;
     for item in items {
         let one = item.text("sub_mid").map(|mid| sub.line_of(mid));
         let (feed, mid) = (item.id("feed"), item.text("mid"));
         for (mindex, line) in sub.lines.iter_mut().enumerate() {
-            let Some(have) = &line.feed else { continue };
-            let meant = match (&one, &feed) {
+            changed |= line.lose(|have| match (&one, &feed) {
                 (Some(one), _) => *one == Some(mindex),
                 (None, Some(id)) => have.id == *id && mid.is_none_or(|mid| have.mid == mid),
                 (None, None) => false,
-            };
-            if meant {
-                line.feed = None;
-                line.ready = false;
-                changed = true;
-            }
+            });
         }
     }
     changed

@@ -158,7 +158,10 @@ impl VideoRoom {
         for handle in &room.subscribers {
             if let Some(sub) = self.subscriptions.get_mut(handle) {
                 sub.room_gone = true;
-                sub.lines.iter_mut().for_each(|line| line.feed = None);
+                for line in &mut sub.lines {
+                    line.feed = None;
+                    line.sources.clear();
+                }
                 crate::relay::sync_routes(host, None, sub);
             }
         }

@@ -279,17 +279,17 @@ impl VideoRoom {
         let mut updates = Vec::new();
         for handle in &room.subscribers {
             let Some(sub) = self.subscriptions.get_mut(handle) else { continue };
-            let mut touched = false;
-            for line in sub.lines.iter_mut().filter(|line| line.is_of(feed)) {
-                line.feed = None;
-                line.ready = false;
-                touched = true;
-            }
-            if !touched {
+            if !sub.lines.iter().any(|line| line.is_of(feed)) {
                 continue;
             }
+            let mut touched = false;
+            for line in &mut sub.lines {
+                touched |= line.lose(|have| have.id == *feed);
+            }
             relay::sync_routes(host, Some(room), sub);
-            if tell && sub.autoupdate {
+            if !touched {
+                // Of data alone nothing is offered anew (§7.4).
+            } else if tell && sub.autoupdate {
                 updates.push(*handle);
             } else {
                 sub.untold = true;

@@ -40,9 +40,11 @@ pub(crate) fn answer(
         *line = match media.kind() {
             Kind::Audio => audio_line(settings, choice.audio),
             Kind::Video => video_line(settings, choice.video),
-            Kind::Application | Kind::Other => {
-                LineAnswer { verdict: Verdict::Reject, ..LineAnswer::default() }
+            // Of several data lines the answer takes the first.
+            Kind::Application => {
+                LineAnswer { direction: Direction::RecvOnly, ..LineAnswer::default() }
             }
+            Kind::Other => LineAnswer { verdict: Verdict::Reject, ..LineAnswer::default() },
         };
         if !sends && media.kind().is_rtp() {
             line.verdict = Verdict::Inactive;
@@ -160,13 +162,16 @@ pub(crate) fn offer(sub: &mut Subscription, room: Option<&Room>) -> Sdp {
 }
 
 fn offer_line(line: &Line, room: Option<&Room>, twcc: bool) -> OfferLine {
+    let Some(codec) = line.codec else {
+        return OfferLine { direction: Direction::SendOnly, ..OfferLine::data() };
+    };
     let stream = line.source(room).map(|(_, stream)| stream);
     let live = stream.is_some_and(|stream| !stream.disabled);
-    let pt = PayloadType::from_low_bits(payload_type(line.codec));
+    let pt = PayloadType::from_low_bits(payload_type(codec));
     let fmtp = match stream {
-        Some(stream) if line.codec == Codec::Opus => stream.opus.fmtp(),
+        Some(stream) if codec == Codec::Opus => stream.opus.fmtp(),
         Some(stream) if stream.fmtp.is_some() => stream.fmtp.clone(),
-        _ => default_fmtp(line.codec),
+        _ => default_fmtp(codec),
     };
     let has = stream.map(|stream| stream.extensions).unwrap_or_default();
     let audio = line.kind == MediaKind::Audio;
@@ -181,7 +186,7 @@ fn offer_line(line: &Line, room: Option<&Room>, twcc: bool) -> OfferLine {
     OfferLine {
         mid: String::new(),
         direction: if live { Direction::SendOnly } else { Direction::Inactive },
-        codecs: vec![OfferCodec { codec: line.codec, pt, fmtp }],
+        codecs: vec![OfferCodec { codec, pt, fmtp }],
         extensions: extensions.into_iter().filter(|e| e.0).map(|(_, e, id)| (e, id)).collect(),
         msid: None,
         dtmf: None,

@@ -3,6 +3,7 @@
 use crate::participant::{Participant, Stream};
 use crate::plugin::{Seat, VideoRoom};
 use crate::room::Room;
+use crate::subscription::Line;
 use bifrons_core::plugin::HandleKey;
 use serde_json::{Map, Value, json};
 
@@ -74,7 +75,7 @@ impl VideoRoom {
             put("talking", json!(stream.talking));
         }
         let fed = room.subscribers.iter().filter_map(|handle| self.subscriptions.get(handle));
-        let fed = fed.flat_map(|sub| &sub.lines).filter_map(|line| line.feed.as_ref());
+        let fed = fed.flat_map(|sub| &sub.lines).flat_map(Line::feeds);
         let fed = fed.filter(|feed| feed.id == who.id && feed.mindex == stream.mindex).count();
         put("subscribers", json!(fed));
         Value::Object(shown)

@@ -1,5 +1,6 @@
 //! From rooms and subscriptions to plans: what flows where, told to the shards as differences.
 
+use crate::data;
 use crate::participant::{Participant, Stream};
 use crate::room::Room;
 use crate::settings::Settings;
@@ -58,6 +59,9 @@ pub(crate) fn sync_policies(host: &mut dyn Host, settings: &Settings, publisher:
             level_average: average,
             delay: stream.delay.delay().filter(|_| video),
         };
+        if stream.kind == MediaKind::Data && stream.policy.is_none() {
+            data::keep_off(host, source);
+        }
         if stream.policy != Some(policy) {
             stream.policy = Some(policy);
             host.plan(Plan::Policy { source, policy });
@@ -93,7 +97,12 @@ pub(crate) fn sync_route(
 ) {
     let flows = !sub.paused && !sub.kicked;
     let (Some(peer), Some(line)) = (sub.peer, sub.lines.get_mut(mindex)) else { return };
-    let sink = SinkId::Line(peer.line(Mindex::try_from(mindex).unwrap_or(Mindex::MAX)));
+    let at = peer.line(Mindex::try_from(mindex).unwrap_or(Mindex::MAX));
+    if line.kind == MediaKind::Data {
+        data::sync(host, room, line, at, flows);
+        return;
+    }
+    let sink = SinkId::Line(at);
     let wanted = route(room, line, flows);
     if wanted == line.routed {
         return;
@@ -112,7 +121,7 @@ fn route(room: Option<&Room>, line: &Line, flows: bool) -> Option<(SourceId, Rou
     let video = line.kind == MediaKind::Video;
     let route = Route {
         enabled: flows && line.send,
-        payload_type: Some(payload_type(line.codec)),
+        payload_type: line.codec.map(payload_type),
         layers: line.target,
         switch: if video { SwitchRule::AtKeyframe } else { SwitchRule::Now },
         delay: line.delay.delay().filter(|_| video),

@@ -377,9 +377,10 @@ fn feed(host: &mut dyn Host, ingests: &mut Ingests, room: &Id, who: &mut Partici
     let ingest = host.new_ingest(remote.rtp.id.shard);
     host.plan(Plan::Ingest { ingest, setup: setup(stream) });
     let base = Ssrc(REMOTE_SSRC + u32::from(stream.mindex) * REMOTE_STEP);
-    for (port, carries) in [(remote.rtp.id, Carries::Ssrcs(base)), (remote.rtcp.id, Carries::Rtcp)]
-    {
-        host.plan(Plan::Feed { port, ingest, carries });
+    let mut feed = |port, carries| host.plan(Plan::Feed { port, ingest, carries });
+    feed(remote.rtp.id, Carries::Ssrcs(base));
+    if stream.kind != MediaKind::Data {
+        feed(remote.rtcp.id, Carries::Rtcp);
     }
     stream.ingest = Some(ingest);
     stream.policy = None;

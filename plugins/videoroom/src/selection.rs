@@ -337,8 +337,9 @@ fn legacy_switches(sub: &Subscription, room: &Room, feed: &Id) -> Result<Vec<Swi
     let mut free: Vec<_> = publisher.streams.iter().filter(|s| !s.disabled).collect();
     let mut wanted = Vec::new();
     for (mindex, line) in sub.lines.iter().enumerate() {
-        let fits =
-            |s: &&crate::participant::Stream| s.kind == line.kind && s.codec == Some(line.codec);
+        let fits = |s: &&crate::participant::Stream| {
+            s.codec.is_some() && s.kind == line.kind && s.codec == line.codec
+        };
         if let Some(at) = free.iter().position(fits) {
             let stream = free.remove(at);
             let (id, mid) = (publisher.id.clone(), stream.mid.clone());
@@ -361,7 +362,9 @@ fn switch_line(
     let stream = room.participants.get(&feed.id)?;
     let stream = stream.streams.iter().find(|stream| stream.mindex == feed.mindex)?;
     let line = sub.lines.get_mut(mindex)?;
-    let fits = line.kind == stream.kind && Some(line.codec) == stream.codec && !stream.disabled;
+    // Data lines are joined and left, not switched: they have no codec.
+    let same = stream.codec.is_some() && line.codec == stream.codec;
+    let fits = line.kind == stream.kind && same && !stream.disabled;
     if !fits || line.feed.as_ref() == Some(&feed) {
         return None;
     }

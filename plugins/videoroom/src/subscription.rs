@@ -23,8 +23,12 @@ pub(crate) struct Feed {
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) kind: MediaKind,
-    pub(crate) codec: Codec,
+    /// `None` for data.
+    pub(crate) codec: Option<Codec>,
+    /// Where audio or video come from.
     pub(crate) feed: Option<Feed>,
+    /// Where data come from: one line takes the messages of any number of publishers.
+    pub(crate) sources: Vec<Feed>,
     pub(crate) crossrefid: Option<String>,
     /// The client's answer took it.
     pub(crate) ready: bool,
@@ -36,15 +40,20 @@ pub(crate) struct Line {
     pub(crate) delay: DelayLimits,
     /// What the shards were last told.
     pub(crate) routed: Option<(SourceId, Route)>,
+    /// The same of data.
+    pub(crate) joined: Vec<(SourceId, Id)>,
+    /// Whether the shard was told to keep to itself what the client sends on a data line.
+    pub(crate) deaf: bool,
 }
 
 impl Line {
     /// A line fed by a stream.
-    pub(crate) fn new(feed: Feed, stream: &Stream, codec: Codec) -> Self {
+    pub(crate) fn new(feed: Feed, stream: &Stream) -> Self {
         let mut line = Line {
             kind: stream.kind,
-            codec,
+            codec: stream.codec,
             feed: None,
+            sources: Vec::new(),
             crossrefid: None,
             ready: false,
             send: true,
@@ -52,8 +61,13 @@ impl Line {
             current: (-1, -1),
             delay: DelayLimits::default(),
             routed: None,
+            joined: Vec::new(),
+            deaf: false,
         };
-        line.take(feed, stream);
+        match stream.kind {
+            MediaKind::Data => line.sources.push(feed),
+            MediaKind::Audio | MediaKind::Video => line.take(feed, stream),
+        }
         line
     }
 
@@ -68,7 +82,24 @@ impl Line {
 
     /// Whether it is fed by this publisher.
     pub(crate) fn is_of(&self, feed: &Id) -> bool {
-        self.feed.as_ref().is_some_and(|have| have.id == *feed)
+        self.feeds().any(|have| have.id == *feed)
+    }
+
+    /// All that feed it.
+    pub(crate) fn feeds(&self) -> impl Iterator<Item = &Feed> {
+        self.feed.iter().chain(&self.sources)
+    }
+
+    /// Takes every feed away that is meant. True if the line has lost the one it had: an offer says
+    /// so then. A data line stays as it is, with fewer sources or none.
+    pub(crate) fn lose(&mut self, meant: impl Fn(&Feed) -> bool) -> bool {
+        self.sources.retain(|feed| !meant(feed));
+        let lost = self.feed.as_ref().is_some_and(meant);
+        if lost {
+            self.feed = None;
+            self.ready = false;
+        }
+        lost
     }
 
     /// The publisher and stream that feed it.
@@ -87,7 +118,8 @@ impl Line {
         let mut shown = Map::new();
         let mut put = |name: &str, value: Value| shown.insert(name.to_owned(), value);
         put("type", json!(self.kind.name()));
-        put("active", json!(self.feed.is_some()));
+        let data = self.kind == MediaKind::Data;
+        put("active", json!(data || self.feed.is_some()));
         put("mindex", json!(mindex));
         put("mid", json!(mindex.to_string()));
         if let Some(crossrefid) = &self.crossrefid {
@@ -95,6 +127,11 @@ impl Line {
         }
         put("ready", json!(self.ready));
         put("send", json!(self.send));
+        if data && !self.sources.is_empty() {
+            put("sources", json!(self.sources.len()));
+            let ids: Vec<_> = self.sources.iter().map(|feed| &feed.id).collect();
+            put("source_ids", json!(ids));
+        }
         let (Some(feed), Some((publisher, stream))) = (&self.feed, self.source(room)) else {
             return Value::Object(shown);
         };
@@ -109,7 +146,9 @@ impl Line {
         if let Some(description) = &stream.description {
             put("feed_description", json!(description));
         }
-        put("codec", json!(self.codec.janus_name()));
+        if let Some(codec) = self.codec {
+            put("codec", json!(codec.janus_name()));
+        }
         for (name, profile) in
             [("h264-profile", &stream.h264_profile), ("vp9-profile", &stream.vp9_profile)]
         {
