@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bifrons_loadtest::comparison::{Comparison, Side};
 use bifrons_loadtest::report::Thresholds;
-use bifrons_loadtest::scenario::{Api, Echo, ScenarioError, VideoRoom};
+use bifrons_loadtest::scenario::{Api, Data, Echo, ScenarioError, VideoRoom};
 use clap::{Args, Parser, Subcommand};
 
 #[derive(Parser)]
@@ -24,6 +24,8 @@ struct Arguments {
 enum Scenario {
     /// Publishers and subscribers in one VideoRoom
     Videoroom(VideoRoomOptions),
+    /// A VideoRoom publisher of data and subscribers that hear it
+    Data(DataOptions),
     /// One peer in the EchoTest
     Echotest(EchoOptions),
     /// Many sessions and a steady stream of API requests, over WebSockets
@@ -82,6 +84,37 @@ struct VideoRoomOptions {
 }
 
 #[derive(Args)]
+struct DataOptions {
+    /// The Janus API, ws://host:port or http://host:port/janus
+    #[arg(long, default_value = "ws://127.0.0.1:8188")]
+    url: String,
+    /// Local address for media, reachable from the server
+    #[arg(long, default_value = "127.0.0.1")]
+    local_ip: IpAddr,
+    /// Subscribers, each with a data channel
+    #[arg(long, default_value_t = 200)]
+    subscribers: u32,
+    /// Messages a second of the one publisher
+    #[arg(long, default_value_t = 50)]
+    rate: u32,
+    /// Bytes of a message, at least 16
+    #[arg(long, default_value_t = 200)]
+    size: usize,
+    /// Length of the measured window
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// Process id of the server, to account the CPU time of its threads
+    #[arg(long)]
+    server_pid: Option<u32>,
+    /// Largest 99th percentile of delay in milliseconds
+    #[arg(long)]
+    max_p99_ms: Option<u64>,
+    /// Largest share of a core that the server's control thread may take, 0..1
+    #[arg(long)]
+    max_control: Option<f64>,
+}
+
+#[derive(Args)]
 struct EchoOptions {
     #[command(flatten)]
     target: Target,
@@ -132,6 +165,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime.block_on(async {
             match arguments.scenario {
                 Scenario::Videoroom(options) => videoroom(options).await,
+                Scenario::Data(options) => data(options).await,
                 Scenario::Echotest(options) => echotest(options).await,
                 Scenario::Api(options) => api(options).await,
                 Scenario::Compare(options) => compare(&options),
@@ -173,6 +207,26 @@ async fn videoroom(options: VideoRoomOptions) -> Result<ExitCode, ScenarioError>
     });
     failures.iter().for_each(|failure| eprintln!("bifrons-loadtest: {failure}"));
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every message has to reach every subscriber.
+async fn data(options: DataOptions) -> Result<ExitCode, ScenarioError> {
+    let scenario = Data {
+        url: options.url,
+        local_ip: options.local_ip,
+        subscribers: options.subscribers,
+        rate: options.rate.max(1),
+        size: options.size,
+        window: Duration::from_secs(options.seconds),
+        server: options.server_pid,
+    };
+    let report = scenario.run().await?;
+    println!("{report}");
+    let p99 = options.max_p99_ms.is_none_or(|ms| report.delay(0.99).as_millis() <= ms.into());
+    let control =
+        options.max_control.is_none_or(|most| report.control().is_none_or(|is| is <= most));
+    let whole = report.delivered == report.expected;
+    Ok(if p99 && control && whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn echotest(options: EchoOptions) -> Result<ExitCode, ScenarioError> {

@@ -1,5 +1,6 @@
 //! What a process costs, from the kernel's accounts in `/proc`.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -46,6 +47,26 @@ impl Account {
         let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
         Some(Self { user, system, resident: kilobytes * 1024 })
     }
+}
+
+/// CPU time of each thread of a process so far, by its name; the first thread goes by `main`, and
+/// threads of one name are added up.
+///
+/// # Errors
+/// When there is no such process or `/proc` is of an unknown shape.
+pub fn threads(pid: u32) -> io::Result<BTreeMap<String, Duration>> {
+    let mut busy = BTreeMap::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end while the list is read.
+        let Ok(stat) = std::fs::read_to_string(entry?.path().join("stat")) else { continue };
+        let Some((id, rest)) = stat.split_once(" (") else { continue };
+        let Some((name, fields)) = rest.rsplit_once(')') else { continue };
+        let name = if id == pid.to_string() { "main" } else { name };
+        let mut fields = fields.split_whitespace().skip(11);
+        let mut ticks = || fields.next().and_then(|field| field.parse::<u32>().ok()).unwrap_or(0);
+        *busy.entry(name.to_owned()).or_default() += TICK * ticks() + TICK * ticks();
+    }
+    Ok(busy)
 }
 
 /// Time the whole host spent in soft interrupts so far, which the kernel may charge to no process.

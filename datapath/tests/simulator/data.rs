@@ -13,7 +13,7 @@ use std::time::Duration;
 const LINE: DataLine = DataLine { remote_port: 5000, max_send: 262_144, max_receive: 262_144 };
 
 /// The data line of every client here comes behind its media.
-const MINDEX: u16 = 9;
+pub(crate) const MINDEX: u16 = 9;
 
 fn data_line() -> Line {
     Line {
@@ -30,7 +30,7 @@ fn data_line() -> Line {
 
 impl World {
     /// A client with these lines and a data channel.
-    fn join_with_data(&mut self, shard: usize, specs: &[Spec]) -> usize {
+    pub(crate) fn join_with_data(&mut self, shard: usize, specs: &[Spec]) -> usize {
         let client = self.arrive(specs);
         self.clients[client].data_label = Some("mine");
         self.open_with(client, shard, specs, |setup| setup.lines.push(data_line()));
@@ -52,7 +52,7 @@ impl World {
         self.data_plan(sink.shard(), DataPlan::Route { source, sink, label: Some(label.into()) });
     }
 
-    fn say(&mut self, client: usize, binary: bool, bytes: &[u8]) -> bool {
+    pub(crate) fn say(&mut self, client: usize, binary: bool, bytes: &[u8]) -> bool {
         let now = self.now();
         let them = &mut self.clients[client];
         them.due = Some(now);

@@ -14,6 +14,7 @@ mod ingests;
 mod layers;
 mod lifecycle;
 mod lines;
+mod messages;
 mod net;
 mod overload;
 mod ports;

@@ -73,7 +73,9 @@ pub struct Stats {
     pub channels: Vec<String>,
     /// Messages received on data channels, oldest first, at most 1024.
     pub messages: VecDeque<Message>,
-    /// Delay from writing a packet to receiving it here, in microseconds, when the sender is a
+    /// Messages received that carried their send time; they are counted and not kept.
+    pub stamped: u64,
+    /// Delay from writing a packet, or a message, to receiving it here, in microseconds, when the sender is a
     /// peer of this process.
     pub latency_us: Histogram<u64>,
 }
@@ -91,6 +93,7 @@ impl Stats {
             rtcp: VecDeque::new(),
             channels: Vec::new(),
             messages: VecDeque::new(),
+            stamped: 0,
             latency_us: crate::report::latency_histogram(),
         }
     }
@@ -133,6 +136,8 @@ pub struct Engine {
     sources: Vec<(Mid, Option<Rid>, Source)>,
     written: Vec<Written>,
     stats: Stats,
+    /// The time of the last input.
+    now: Instant,
     wait: Instant,
     outgoing: VecDeque<Transmit>,
     held: bool,
@@ -154,6 +159,7 @@ impl Engine {
             sources: Vec::new(),
             written: Vec::new(),
             stats: Stats::new(),
+            now,
             wait: now,
             outgoing: VecDeque::new(),
             held: false,
@@ -189,6 +195,7 @@ impl Engine {
     pub fn reset_counts(&mut self) {
         self.stats.received.clear();
         self.stats.sent.clear();
+        self.stats.stamped = 0;
         self.stats.latency_us.reset();
     }
 
@@ -243,6 +250,13 @@ impl Engine {
         channel.write(binary, bytes).unwrap_or(false)
     }
 
+    /// Sends a binary message of `len` bytes that carries its send time; whether it was taken.
+    pub fn say_stamped(&mut self, label: &str, len: usize, now: Instant) -> bool {
+        let mut bytes = vec![0; len.max(Stamp::LEN)];
+        Stamp(now.saturating_duration_since(self.epoch).as_nanos() as u64).write(&mut bytes);
+        self.say(label, true, &bytes)
+    }
+
     /// Takes the messages that came so far.
     pub fn take_messages(&mut self) -> Vec<Message> {
         self.stats.messages.drain(..).collect()
@@ -270,6 +284,7 @@ impl Engine {
         source: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), RtcError> {
+        self.now = now;
         let Ok(contents) = datagram.try_into() else { return Ok(()) };
         let receive = Receive { proto: Protocol::Udp, source, destination: self.address, contents };
         let input = Input::Receive(now, receive);
@@ -303,6 +318,7 @@ impl Engine {
     /// # Errors
     /// Those of str0m, which mean that the peer is unusable.
     pub fn poll(&mut self, now: Instant) -> Result<Output, RtcError> {
+        self.now = now;
         if self.outgoing.is_empty() {
             if now >= self.wait {
                 self.produce(now);
@@ -364,6 +380,13 @@ impl Engine {
             Event::ChannelOpen(id, label) => {
                 self.stats.channels.push(label.clone());
                 self.channels.push((id, label));
+            }
+            Event::ChannelData(data) if Stamp::read(&data.data).is_some() => {
+                self.stats.stamped += 1;
+                if let Some(Stamp(sent)) = Stamp::read(&data.data) {
+                    let now = self.now.saturating_duration_since(self.epoch).as_nanos() as u64;
+                    self.stats.latency_us.saturating_record(now.saturating_sub(sent) / 1000);
+                }
             }
             Event::ChannelData(data) if self.stats.messages.len() < MESSAGES => {
                 let label = self.channels.iter().find(|(id, _)| *id == data.id);

@@ -1,10 +1,12 @@
 //! What a run does: peers, media and the window that is measured.
 
 mod api;
+mod data;
 mod echo;
 mod videoroom;
 
 pub use api::{Api, ApiReport};
+pub use data::{Data, DataReport};
 pub use echo::Echo;
 pub use videoroom::VideoRoom;
 

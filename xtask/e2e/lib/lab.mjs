@@ -131,7 +131,7 @@ export async function up(lab, name) {
 }
 
 /** Attaches `name` in session `session` as subscriber of `feeds`; answers the offer. */
-export async function watch(lab, session, name, room, feeds, privateId) {
+export async function watch(lab, session, name, room, feeds, privateId, tracks) {
   await lab.attach({ name, session, plugin: 'janus.plugin.videoroom' });
   const streams = feeds.map((feed) => (typeof feed === 'object' ? feed : { feed }));
   const attached = await lab.ask({
@@ -139,14 +139,14 @@ export async function watch(lab, session, name, room, feeds, privateId) {
     message: { request: 'join', ptype: 'subscriber', room, streams, private_id: privateId },
     like: { videoroom: 'attached' },
   });
-  await answer(lab, name, attached.jsep, room);
+  await answer(lab, name, attached.jsep, room, tracks);
   await up(lab, name);
   return attached.message.streams;
 }
 
 /** Answers a subscriber offer with `start`. */
-export async function answer(lab, name, offer, room) {
+export async function answer(lab, name, offer, room, tracks) {
   check(offer?.type === 'offer', `${name}: no offer came`);
-  const jsep = await lab.createAnswer({ name, jsep: offer });
+  const jsep = await lab.createAnswer({ name, jsep: offer, tracks });
   await lab.ask({ name, message: { request: 'start', room }, jsep, like: { started: 'ok' } });
 }

@@ -139,6 +139,31 @@ async function echoData({ name, kind, size, count = 1, within = 30000 }) {
   return Promise.all(person.data.map(told));
 }
 
+/** Sends a text, and the same bytes as binary. */
+async function say({ name, text }) {
+  const channel = await channelOf(people.get(name));
+  channel.send(text);
+  channel.send(new TextEncoder().encode(text).buffer);
+}
+
+/** Waits until the channel is there that janus.js opens by itself. */
+const canTalk = async ({ name }) => (await channelOf(people.get(name))).readyState;
+
+/** What `name` was told, once that is `count` messages: texts, binaries as texts, and the labels. */
+async function told({ name, count, within = 15000 }) {
+  const { data } = people.get(name);
+  const deadline = performance.now() + within;
+  while (data.length < count && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const plain = async ({ content: came, label }) => {
+    if (typeof came === 'string') return { label, kind: 'text', text: came };
+    const bytes = came instanceof Blob ? await came.arrayBuffer() : came;
+    return { label, kind: 'binary', text: new TextDecoder().decode(bytes) };
+  };
+  return Promise.all(data.splice(0).map(plain));
+}
+
 /** The longest message the browser believes it may send. */
 const maxMessage = ({ name }) => people.get(name).handle.webrtcStuff.pc.sctp?.maxMessageSize ?? 0;
 
@@ -299,5 +324,6 @@ function destroy({ name }) {
 
 window.lab = {
   connect, attach, expect, send, ask, createOffer, createAnswer, handleAnswer,
-  stats, colour, descriptions, states, eventsOf, detach, hangup, vanish, destroy, echoData, maxMessage,
+  stats, colour, descriptions, states, eventsOf, detach, hangup, vanish, destroy, echoData, maxMessage, say, told,
+  canTalk,
 };

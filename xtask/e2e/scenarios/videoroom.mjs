@@ -1,6 +1,6 @@
 // VideoRoom: rooms in which browsers publish to and watch each other.
 
-import { COLOURS, HD, answer, arrive, check, createRoom, flows, openLab, publish, shows, silent, watch, widens }
+import { COLOURS, HD, answer, arrive, check, createRoom, flows, openLab, pause, publish, shows, silent, watch, widens }
   from '../lib/lab.mjs';
 
 const NAMES = ['red', 'green', 'blue'];
@@ -193,6 +193,35 @@ export default [
       const line = updated.message.streams.find((stream) => stream.type === 'video');
       await flows(lab, 'eve-watches', { video: 1, audio: 1 });
       await shows(lab, 'eve-watches', line.mid, 'red');
+    },
+  },
+  {
+    name: 'videoroom: what one tab says, another one reads',
+    limit: 90,
+    async run({ browser, address }) {
+      const [ada, eve] = [await openLab(browser), await openLab(browser)];
+      await arrive(ada, address, 'ada');
+      const room = await createRoom(ada, 'ada');
+      const { id } = await publish(ada, 'ada', room, { audio: 'tone', data: true });
+      await arrive(eve, address, 'eve');
+      const data = [{ type: 'data' }];
+      const streams = await watch(eve, 'eve', 'eve-watches', room, [id], undefined, data);
+      const line = streams.find((stream) => stream.type === 'data');
+      check(line?.sources === 1 && line.source_ids[0] === id, `data are shown as ${JSON.stringify(line)}`);
+      await eve.canTalk({ name: 'eve-watches' });
+      // The server may notice a channel a moment after the browser.
+      await pause(500);
+      await ada.say({ name: 'ada', text: 'grüß dich' });
+      const heard = await eve.told({ name: 'eve-watches', count: 2 });
+      const wanted = ['text', 'binary'].map((kind) => ({ label: String(id), kind, text: 'grüß dich' }));
+      check(JSON.stringify(heard) === JSON.stringify(wanted), `eve was told ${JSON.stringify(heard)}`);
+      await flows(eve, 'eve-watches', { audio: 1 });
+      const mute = { request: 'moderate', room, id, mid: '1', mute: true };
+      const muted = await ada.send({ name: 'ada', message: mute });
+      check(muted.videoroom === 'success', `moderate answered ${JSON.stringify(muted)}`);
+      await ada.say({ name: 'ada', text: 'muted' });
+      const silence = await eve.told({ name: 'eve-watches', count: 1, within: 1500 });
+      check(silence.length === 0, `a muted publisher was heard: ${JSON.stringify(silence)}`);
     },
   },
   {

@@ -4,6 +4,7 @@
 
 mod api;
 mod control;
+mod data;
 mod forwarding;
 mod layers;
 mod media;

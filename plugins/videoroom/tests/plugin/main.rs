@@ -2,6 +2,7 @@
 //! lines of the VideoRoom checklist where they hold one.
 
 mod checklist;
+mod data;
 mod flow;
 mod forwarding;
 mod layers;

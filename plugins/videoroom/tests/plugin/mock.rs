@@ -1,7 +1,7 @@
 //! A host that remembers what a plugin asked of it, with PeerConnections that come up on command.
 
 use bifrons_core::config::{Tree, jcfg};
-use bifrons_core::media::{PeerId, Plan, Port, PortError, PortId, PortRequest};
+use bifrons_core::media::{DataPlan, PeerId, Plan, Port, PortError, PortId, PortRequest};
 use bifrons_core::plugin::{
     Answer, HandleKey, Host, HttpRequest, Jsep, JsepKind, OutgoingJsep, Plugin, PushError,
     ReplyKey, Request, SimulcastLine, StoreRequest, SvcLine, Ticket, Verdict,
@@ -28,6 +28,7 @@ pub(crate) struct World {
     random: u64,
     pub(crate) events: Vec<Event>,
     pub(crate) plans: Vec<Plan>,
+    pub(crate) data_plans: Vec<DataPlan>,
     pub(crate) closed: Vec<HandleKey>,
     pub(crate) replies: Vec<(ReplyKey, Verdict)>,
     pub(crate) notices: Vec<Value>,
@@ -81,6 +82,9 @@ impl Host for World {
     }
     fn plan(&mut self, plan: Plan) {
         self.plans.push(plan);
+    }
+    fn plan_data(&mut self, plan: DataPlan) {
+        self.data_plans.push(plan);
     }
     fn shards(&self) -> u8 {
         self.shards
@@ -182,6 +186,7 @@ impl Stage {
             random: 7,
             events: Vec::new(),
             plans: Vec::new(),
+            data_plans: Vec::new(),
             closed: Vec::new(),
             replies: Vec::new(),
             notices: Vec::new(),

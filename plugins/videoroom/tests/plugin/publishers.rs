@@ -207,18 +207,21 @@ fn videoroom_33_no_acceptable_codec() {
 }
 
 #[test]
-fn a_line_that_only_receives_and_a_data_line_are_disabled() {
+fn a_line_that_only_receives_and_a_second_data_line_are_disabled() {
     let mut stage = stage(json!({}));
     let (handle, _) = stage.join(1, 5);
     let data =
         "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:d\r\na=sctp-port:5000\r\n";
-    let media = format!("{}{data}", AV.replacen("a=sendonly", "a=recvonly", 1));
+    let second = data.replace("mid:d", "mid:e");
+    let media = format!("{}{data}{second}", AV.replacen("a=sendonly", "a=recvonly", 1));
     let done = stage.answer(handle, json!({ "request": "publish" }), Some(offer(&media)));
     let want = [
         json!({ "type": "audio", "mindex": 0, "mid": "a", "disabled": true }),
-        json!({ "type": "data", "mindex": 2, "mid": "2", "disabled": true }),
+        json!({ "type": "data", "mindex": 2, "mid": "2" }),
+        json!({ "type": "data", "mindex": 3, "mid": "3", "disabled": true }),
     ];
-    assert_eq!([&done.data["streams"][0], &done.data["streams"][2]], [&want[0], &want[1]]);
+    let shown = [0, 2, 3].map(|at| done.data["streams"][at].clone());
+    assert_eq!(shown, want);
     let text = done.jsep.expect("an answer").sdp.to_string();
     assert!(text.contains("m=application 0 "), "{text}");
 }
