@@ -296,7 +296,8 @@ fn keep(stream: &mut Stream, had: &Stream) {
     stream.talking = had.talking;
     stream.level_dbov = had.level_dbov;
     stream.delay = had.delay;
-    stream.policy = had.policy;
+    // What a shard knew of a line went with the line.
+    stream.policy = had.policy.filter(|_| !had.disabled);
     // A renegotiation without the arrays does not end simulcast or SVC that was agreed.
     stream.simulcast |= had.simulcast;
     stream.svc |= had.svc;

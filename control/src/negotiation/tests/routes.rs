@@ -1,7 +1,10 @@
 //! Plans, and the sources that have to cross between shards for them.
 
 use super::*;
-use bifrons_core::media::{DownReason, Fact, Plan, Route, SinkId, SourceId, SwitchRule};
+use bifrons_core::media::{
+    DataCommand, DataPlan, DownReason, Fact, ForwarderId, IngestId, Plan, Route, SinkId, SourceId,
+    SwitchRule,
+};
 
 /// A publisher on shard 0, and viewers' sinks on the shards named.
 struct Stage {
@@ -40,6 +43,11 @@ impl Stage {
         self.told()
     }
 
+    fn join(&mut self, source: SourceId, sink: SinkId) -> Vec<String> {
+        self.bench.negotiation.plan_data(DataPlan::Route { source, sink, label: None });
+        self.told()
+    }
+
     fn unroute(&mut self, to: usize) -> Vec<String> {
         let sink = self.sink(to);
         self.bench.negotiation.plan(Plan::Unroute { sink });
@@ -59,6 +67,15 @@ impl Stage {
                 let publisher = self.peers.iter().position(|peer| *peer == line.peer).unwrap();
                 format!("{to}: {} {publisher} to {shard}", if on { "export" } else { "keep" })
             }
+            ShardCommand::Data(DataCommand::Plan(DataPlan::Route { .. })) => format!("{to}: join"),
+            ShardCommand::Data(DataCommand::Plan(DataPlan::Unroute { .. })) => {
+                format!("{to}: part")
+            }
+            ShardCommand::Data(DataCommand::Export { shard, on, .. }) => {
+                format!("{to}: {} data to {shard}", if on { "export" } else { "keep" })
+            }
+            ShardCommand::Plan(Plan::EndForwarder { .. }) => format!("{to}: end"),
+            ShardCommand::Plan(Plan::EndIngest { .. }) => format!("{to}: end"),
             ShardCommand::Close { .. } => format!("{to}: close"),
             other => panic!("not expected here: {other:?}"),
         };
@@ -143,4 +160,27 @@ fn plans_about_sources_and_peers_go_to_their_shard() {
     stage.bench.negotiation.plan(Plan::Keyframe { source });
     stage.bench.negotiation.plan(Plan::Remb { peer, bps: 100_000 });
     assert_eq!(stage.told(), ["1: policy", "1: keyframe", "1: remb"]);
+}
+
+#[test]
+fn data_have_many_sources_and_end_with_either_side() {
+    let mut stage = Stage::new(2, 4);
+    let (one, two) = (stage.source(0), stage.source(2));
+    let far = stage.sink(1);
+    assert_eq!(stage.join(one, far), ["0: export data to 1", "1: join"]);
+    assert_eq!(stage.join(two, far), ["0: export data to 1", "1: join"]);
+    assert_eq!(stage.join(one, stage.sink(3)), ["1: join"]);
+    let forwarder = ForwarderId { shard: 1, number: 4 };
+    assert_eq!(stage.join(two, SinkId::Forwarder(forwarder)), ["1: join"]);
+    stage.bench.negotiation.plan(Plan::EndForwarder { forwarder });
+    assert_eq!(stage.told(), ["1: end", "1: part"]);
+    stage.bench.negotiation.hangup(handle(1), DownReason::JanusApi);
+    assert_eq!(stage.told(), ["1: part", "1: part", "0: keep data to 1", "1: close"]);
+    stage.bench.negotiation.hangup(handle(0), DownReason::JanusApi);
+    assert_eq!(stage.told(), ["1: part", "0: keep data to 1", "0: close"]);
+    let ingest = IngestId { shard: 0, number: 9 };
+    let source = SourceId::Ingest(ingest);
+    assert_eq!(stage.join(source, stage.sink(3)), ["0: export data to 1", "1: join"]);
+    stage.bench.negotiation.plan(Plan::EndIngest { ingest });
+    assert_eq!(stage.told(), ["0: end", "1: part", "0: keep data to 1"]);
 }
