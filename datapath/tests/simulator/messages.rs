@@ -7,7 +7,7 @@ use bifrons_core::media::{
     IngestSetup, MediaKind, MessageRule, Plan, PortId, ShardCommand, SinkId, SourceId,
     SourcePolicy,
 };
-use bifrons_core::rtp::{ExtensionIds, Ssrc};
+use bifrons_core::rtp::Ssrc;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,14 +16,8 @@ const SOURCE: SourceId = SourceId::Ingest(INGEST);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn setup(kind: DataKind, keep_last: bool) -> IngestSetup {
-    IngestSetup {
-        kind: MediaKind::Data,
-        codec: None,
-        clock_hz: 1000,
-        simulcast: false,
-        extensions: ExtensionIds::new(),
-        message: MessageRule { kind, keep_last },
-    }
+    let message = MessageRule { kind, keep_last };
+    IngestSetup { message, ..IngestSetup::new(MediaKind::Data, None, 1000) }
 }
 
 impl World {
