@@ -10,6 +10,7 @@ pub mod config;
 pub mod dtls;
 pub mod ice;
 pub mod media;
+pub mod ogg;
 pub mod plugin;
 pub mod rtcp;
 pub mod rtp;

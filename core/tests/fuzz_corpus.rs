@@ -41,6 +41,8 @@ corpora! {
     dtls_record => bifrons_core::dtls::fuzz_dtls_record,
     ini => bifrons_core::config::fuzz::fuzz_ini,
     jcfg => bifrons_core::config::fuzz::fuzz_jcfg,
+    ogg => bifrons_core::ogg::fuzz_ogg,
+    presentation => bifrons_core::sdp::fuzz_presentation,
     rtcp => bifrons_core::rtcp::fuzz_rtcp,
     rtp => bifrons_core::rtp::fuzz_rtp,
     sdp => bifrons_core::sdp::fuzz_sdp,

@@ -15,6 +15,7 @@ pub mod epoll;
 pub mod forward;
 pub mod handoff;
 pub mod handshake;
+pub mod inject;
 pub mod layers;
 pub mod peer;
 pub mod port;

@@ -10,6 +10,7 @@ use crate::carry::CarrierEnds;
 use crate::engine::Engine;
 use crate::handoff::Neighbour;
 use crate::handshake::{FromLane, ToLane};
+use crate::inject::InjectorEnds;
 use crate::queue::{Doorbell, Rx, Tx};
 use crate::shard::Shard;
 use bifrons_core::media::{ShardCommand, ShardEvent};
@@ -33,6 +34,8 @@ pub struct Ports {
     pub from_lane: Rx<FromLane>,
     /// Rings with the carrier of relayed datagrams.
     pub carrier: CarrierEnds,
+    /// Rings with the helpers that inject packets.
+    pub injectors: Vec<InjectorEnds>,
     /// Rings with the other shards, by their index; `None` at our own.
     pub neighbours: Vec<Option<Neighbour>>,
     /// Rung by all of the above.
@@ -45,6 +48,7 @@ impl Ports {
         self.commands.is_empty()
             && self.from_lane.is_empty()
             && self.carrier.from_carrier.is_empty()
+            && self.injectors.iter().all(|injector| injector.packets.is_empty())
             && self.neighbours.iter().flatten().all(|n| {
                 n.packets_in.is_empty() && n.feedback_in.is_empty() && n.data_in.is_empty()
             })
@@ -110,6 +114,14 @@ fn take_messages(shard: &mut Shard, ports: &mut Ports) {
     for _ in 0..MESSAGES {
         let Some(carried) = ports.carrier.from_carrier.pop() else { break };
         shard.from_carrier(carried);
+    }
+    for injector in &mut ports.injectors {
+        for _ in 0..MESSAGES {
+            let Some(injected) = injector.packets.pop() else { break };
+            shard.take_injected(&injected);
+            // A full return ring means the other side has boxes enough.
+            let _ = injector.empties.put(injected.packet);
+        }
     }
     for neighbour in ports.neighbours.iter_mut().flatten() {
         for _ in 0..MESSAGES {
@@ -257,8 +269,9 @@ mod tests {
         let (_, from_lane) = link(1, &bell);
         let (_, carried) = Carrier::link(std::slice::from_ref(&bell)).expect("an eventfd");
         let [carrier] = <[_; 1]>::try_from(carried).expect("one shard");
-        let neighbours = Vec::new();
-        let ports = Ports { commands, events, to_lane, from_lane, carrier, neighbours, bell };
+        let (injectors, neighbours) = (Vec::new(), Vec::new());
+        let ports =
+            Ports { commands, events, to_lane, from_lane, carrier, injectors, neighbours, bell };
         (Shard::new(config, clock, clock.at(now)), ports, heard)
     }
 

@@ -7,6 +7,7 @@ use crate::dtls_openssl::DtlsContext;
 use crate::engine::{EngineChoice, EngineKind, EngineOptions, open_engine};
 use crate::handoff;
 use crate::handshake::{FromLane, LaneLimits, LanePort, LaneThread, ToLane};
+use crate::inject::{Injector, InjectorEnds};
 use crate::queue::{Doorbell, Rx, Tx, link};
 use crate::run::{Ports, run};
 use crate::shard::{Clock, Shard, ShardConfig};
@@ -26,6 +27,9 @@ const EVENTS: usize = 8192;
 
 /// Messages that wait between a shard and the lane, each way.
 const LANE_MESSAGES: usize = 2048;
+
+/// Helper threads that inject packets: one plays files, one speaks to cameras.
+const INJECTORS: usize = 2;
 
 /// How the datapath is laid out.
 #[derive(Clone, Debug)]
@@ -73,6 +77,8 @@ pub struct Datapath {
     pub taps: Vec<Rx<Tapped>>,
     /// For the thread that holds relays; `None` once it has been taken.
     pub carrier: Option<Carrier>,
+    /// For helper threads that inject packets, two until they have been taken.
+    pub injectors: Vec<Injector>,
 }
 
 impl Datapath {
@@ -90,8 +96,9 @@ impl Datapath {
         let (carrier, carrier_ends) = Carrier::link(&bells)?;
         let mut started = Vec::with_capacity(shards);
         let mut taps = Vec::with_capacity(shards);
-        let ends = bells.iter().zip(lane_ports).zip(carrier_ends);
-        for (index, ((shard_bell, lane_port), carrier)) in ends.enumerate() {
+        let (injectors, injector_ends) = link_injectors(&bells);
+        let ends = bells.iter().zip(lane_ports).zip(carrier_ends).zip(injector_ends);
+        for (index, (((shard_bell, lane_port), carrier), injectors)) in ends.enumerate() {
             let port = options.port_base.checked_add(index as u16).ok_or_else(|| {
                 io::Error::new(io::ErrorKind::InvalidInput, "shard ports run past 65535")
             })?;
@@ -106,6 +113,7 @@ impl Datapath {
                 to_lane: lane_port.to_lane,
                 from_lane: lane_port.from_lane,
                 carrier,
+                injectors,
                 neighbours: std::mem::take(&mut neighbours[index]),
                 bell: shard_bell.clone(),
             };
@@ -119,7 +127,7 @@ impl Datapath {
                 tap,
             )?);
         }
-        Ok(Datapath { shards: started, bell, lane, taps, carrier: Some(carrier) })
+        Ok(Datapath { shards: started, bell, lane, taps, carrier: Some(carrier), injectors })
     }
 
     /// Waits for every shard to end; [`ShardCommand::Stop`] has to be sent before.
@@ -130,6 +138,20 @@ impl Datapath {
         }
         drop(self.lane);
     }
+}
+
+/// The injectors, and what each shard has of all of them.
+fn link_injectors(bells: &[Doorbell]) -> (Vec<Injector>, Vec<Vec<InjectorEnds>>) {
+    let mut by_shard: Vec<Vec<InjectorEnds>> = bells.iter().map(|_| Vec::new()).collect();
+    let injectors = (0..INJECTORS).map(|_| {
+        let (injector, ends) = Injector::link(bells);
+        for (shard, end) in by_shard.iter_mut().zip(ends) {
+            shard.push(end);
+        }
+        injector
+    });
+    let injectors = injectors.collect();
+    (injectors, by_shard)
 }
 
 /// A shard's ends of the rings it shares with the handshake lane.

@@ -16,6 +16,7 @@ const AIORTC: &str = "aiortc==1.16.0";
 pub(crate) fn run(tree: &Tree, rest: &[String], tally: &mut Tally) -> Outcome<()> {
     debian::ensure(debian::NETWORK)?;
     debian::ensure(debian::BROWSERS)?;
+    debian::ensure(debian::CAMERA)?;
     let against_janus = rest.windows(2).any(|pair| pair == ["--server", "janus"]);
     if against_janus {
         debian::ensure(debian::STOCK_JANUS)?;

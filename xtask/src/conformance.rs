@@ -54,6 +54,7 @@ pub(crate) fn run(tree: &Tree, options: &ConformOptions) -> Outcome<ExitCode> {
     debian::ensure(debian::BUILD)?;
     debian::ensure(debian::CAPTURES)?;
     debian::ensure(debian::TURN)?;
+    debian::ensure(debian::CAMERA)?;
     let mut tally = Tally::new();
     match options.against {
         Opponent::Mute => tests(tree, &mut tally, true)?,

@@ -18,6 +18,10 @@ enum Probe {
     Library(&'static str),
     /// A module that `python3` can import.
     Python(&'static str),
+    /// A statement that Debian's own Python can run: its bindings are for no other.
+    DebianPython(&'static str),
+    /// A plugin of GStreamer's.
+    Gstreamer(&'static str),
 }
 
 /// One package and what it is needed for.
@@ -84,6 +88,22 @@ pub(crate) const BROKERS: &[Package] = &[
 /// To give the relay tests a TURN server.
 pub(crate) const TURN: &[Package] = &[program("coturn", "turnserver")];
 
+/// To give the RTSP tests a camera (`xtask/e2e/clients/camera.py`).
+pub(crate) const CAMERA: &[Package] = &[
+    Package {
+        name: "gir1.2-gst-rtsp-server-1.0 python3-gi",
+        probe: Probe::DebianPython("import gi; gi.require_version('GstRtspServer', '1.0')"),
+    },
+    plugin("gstreamer1.0-plugins-base", "opus"),
+    plugin("gstreamer1.0-plugins-good", "vpx"),
+    plugin("gstreamer1.0-plugins-bad", "openh264"),
+];
+
+/// A plugin of GStreamer's.
+const fn plugin(name: &'static str, file: &'static str) -> Package {
+    Package { name, probe: Probe::Gstreamer(file) }
+}
+
 /// To compare with a stock Janus.
 pub(crate) const STOCK_JANUS: &[Package] = &[program("janus", "janus")];
 
@@ -95,6 +115,13 @@ impl Package {
             Probe::Library(name) => Invocation::new("pkg-config", "--exists").arg(name).holds(),
             Probe::Python(module) => {
                 Invocation::new("python3", "-c").arg(format!("import {module}")).holds()
+            }
+            Probe::Gstreamer(plugin) => Path::new("/usr/lib")
+                .join(format!("{}-linux-gnu", std::env::consts::ARCH))
+                .join(format!("gstreamer-1.0/libgst{plugin}.so"))
+                .is_file(),
+            Probe::DebianPython(statement) => {
+                Invocation::new("/usr/bin/python3", "-c").arg(statement).holds()
             }
         }
     }

@@ -113,6 +113,7 @@ fn test(tree: &Tree, part: Option<Part>, rest: &[String]) -> Outcome<ExitCode> {
     if wanted(Part::Unit) {
         debian::ensure(debian::BROKERS)?;
         debian::ensure(debian::TURN)?;
+        debian::ensure(debian::CAMERA)?;
         checks::unit(tree, &mut tally);
     }
     if wanted(Part::E2e) {

@@ -1,6 +1,6 @@
 //! The host's side of the plugin contract.
 
-use super::{Core, Deed, Errand, MAX_TIMERS};
+use super::{Core, Deed, Errand, MAX_TIMERS, ServiceOrder};
 use crate::auth::Tokens;
 use bifrons_core::api::event;
 use bifrons_core::media::{
@@ -8,7 +8,8 @@ use bifrons_core::media::{
     PortError, PortId, PortRequest,
 };
 use bifrons_core::plugin::{
-    HandleKey, Host, HttpRequest, OutgoingJsep, PushError, ReplyKey, StoreRequest, Ticket, Verdict,
+    HandleKey, Host, HttpRequest, OutgoingJsep, PushError, ReplyKey, Service, ServiceCommand,
+    ServiceId, StoreRequest, Ticket, Verdict,
 };
 use serde_json::Value;
 use std::cmp::Reverse;
@@ -196,5 +197,17 @@ impl Host for View<'_> {
         let package = self.core.package_of(self.plugin);
         self.core.errands.push_back(Errand::Store { ticket, package, request });
         Some(ticket)
+    }
+
+    fn start_service(&mut self, service: Service) -> Option<ServiceId> {
+        self.core.start_service(self.plugin, service)
+    }
+
+    fn tell_service(&mut self, service: ServiceId, command: ServiceCommand) {
+        self.core.order_service(self.plugin, service, ServiceOrder::Tell(command));
+    }
+
+    fn stop_service(&mut self, service: ServiceId) {
+        self.core.order_service(self.plugin, service, ServiceOrder::Stop);
     }
 }

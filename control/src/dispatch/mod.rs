@@ -10,7 +10,7 @@
 //! pushes while a request is served are held back until that request's own reply is out.
 //!
 //! Bounds: see [`crate::session`] for the tables; [`MAX_DEFERRED`] unanswered deferred requests;
-//! [`MAX_TIMERS`] plugin timers. What is refused is counted in [`Counters`].
+//! [`MAX_TIMERS`] plugin timers; [`MAX_SERVICES`] services. What is refused is counted in [`Counters`].
 
 mod deliver;
 mod events;
@@ -23,12 +23,15 @@ mod outgoing;
 mod peer;
 mod peer_events;
 mod request;
+mod service;
 #[cfg(test)]
 mod tests;
 mod trickle;
 
 pub use info::{ModuleKind, ServerFacts};
-pub use outgoing::{ConnectionId, Errand, Origin, Outgoing, Owner, SessionEnd, TransportId};
+pub use outgoing::{
+    ConnectionId, Errand, Origin, Outgoing, Owner, ServiceOrder, SessionEnd, TransportId,
+};
 
 use crate::auth::Authority;
 use crate::capture::Capture;
@@ -37,7 +40,7 @@ use crate::negotiation::Negotiator;
 use crate::session::Sessions;
 use bifrons_core::config::Tree;
 use bifrons_core::media::{DownReason, IngestId, PeerStatistics, QueryTicket, TapId};
-use bifrons_core::plugin::{About, HandleKey, Host, Plugin, ReplyKey, Ticket};
+use bifrons_core::plugin::{About, HandleKey, Host, Plugin, ReplyKey, ServiceId, Ticket};
 use peer_events::PeerEvents;
 use serde_json::{Map, Value};
 use std::cmp::Reverse;
@@ -50,6 +53,9 @@ pub const MAX_DEFERRED: usize = 4096;
 
 /// Most plugin timers running at a time.
 pub const MAX_TIMERS: usize = 1 << 18;
+
+/// Most services of all plugins at a time.
+pub const MAX_SERVICES: usize = 4096;
 
 /// How often sessions are looked through for those that expired (core-api §7).
 pub const SWEEP_PERIOD: Duration = Duration::from_secs(2);
@@ -119,6 +125,8 @@ pub struct Counters {
     pub deferred_refused: u64,
     /// Plugin timers that fire at once because too many run.
     pub timers_refused: u64,
+    /// Services refused because too many run.
+    pub services_refused: u64,
     /// Hooks of plugins that panicked.
     pub hooks_failed: u64,
 }
@@ -187,6 +195,8 @@ pub struct Core {
     pending: HashMap<ReplyKey, Pending>,
     /// Whose each ingest is.
     ingests: HashMap<IngestId, usize>,
+    /// Whose each service is.
+    services: HashMap<ServiceId, usize>,
     tickets: HashMap<Ticket, usize>,
     timers: BinaryHeap<Reverse<(Instant, Ticket)>>,
     next_sweep: Instant,
@@ -228,6 +238,7 @@ impl Core {
             pending: HashMap::new(),
             tickets: HashMap::new(),
             ingests: HashMap::new(),
+            services: HashMap::new(),
             timers: BinaryHeap::new(),
             next_sweep: parts.now.at + SWEEP_PERIOD,
             next_name: 1,

@@ -1,6 +1,6 @@
 //! What leaves the dispatcher, and the names of where it goes.
 
-use bifrons_core::plugin::{HttpRequest, StoreRequest, Ticket};
+use bifrons_core::plugin::{HttpRequest, Service, ServiceCommand, ServiceId, StoreRequest, Ticket};
 use serde_json::Value;
 
 /// A transport of this server, by its index.
@@ -113,6 +113,17 @@ impl Outgoing {
     }
 }
 
+/// What a service is told. It answers by [`Core::service_event`](super::Core::service_event).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceOrder {
+    /// Begin, paused.
+    Start(Service),
+    /// Go on, or stand still.
+    Tell(ServiceCommand),
+    /// End.
+    Stop,
+}
+
 /// Something a plugin wants done outside of the control thread's own time.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Errand {
@@ -138,5 +149,12 @@ pub enum Errand {
         ticket: Ticket,
         /// What and where.
         request: HttpRequest,
+    },
+    /// Start a service, tell it something, or stop it; in this order for each.
+    Service {
+        /// Which.
+        service: ServiceId,
+        /// What.
+        order: ServiceOrder,
     },
 }

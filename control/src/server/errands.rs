@@ -1,6 +1,7 @@
 //! What plugins want done that may wait: names and files on threads of the runtime's pool, web
 //! servers from the control thread itself.
 
+use super::services::Services;
 use crate::dispatch::Errand;
 use crate::service::http;
 use crate::transport::Front;
@@ -15,11 +16,13 @@ use std::rc::Rc;
 /// Runs errands of all plugins.
 pub(super) struct Errands {
     folder: PathBuf,
+    services: Services,
 }
 
 impl Errands {
-    pub(super) fn new(configuration: &Configuration) -> Self {
-        Errands { folder: PathBuf::from(&configuration.settings.general.configs_folder) }
+    pub(super) fn new(configuration: &Configuration, services: Services) -> Self {
+        let folder = PathBuf::from(&configuration.settings.general.configs_folder);
+        Errands { folder, services }
     }
 
     /// For [`Front::set_errand_runner`].
@@ -33,6 +36,7 @@ impl Errands {
                 let path = path.unwrap_or_else(|| self.folder.join(format!("{package}.jcfg")));
                 answer_later(front, ticket, move || Answer::Stored(stored(&path, &content)));
             }
+            Errand::Service { service, order } => self.services.ask(front, service, order),
             Errand::Http { ticket, request } => {
                 let front = front.clone();
                 tokio::task::spawn_local(async move {

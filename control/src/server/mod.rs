@@ -12,6 +12,7 @@ mod network;
 mod process;
 mod relays;
 mod run;
+mod services;
 
 use crate::admin::{Admin, AdminSettings};
 use crate::auth::Authority;
@@ -139,7 +140,9 @@ async fn assemble_and_run(configuration: &mut Configuration) -> Result<(), Refus
         relays::listen(&front, told);
     }
     front.set_hub(crate::event::open(configuration));
-    front.set_errand_runner(Rc::new(errands::Errands::new(configuration).runner()));
+    let (services, told) = services::start(&datapath)?;
+    services::listen(&front, told);
+    front.set_errand_runner(Rc::new(errands::Errands::new(configuration, services).runner()));
     let captures = Captures::new(std::mem::take(&mut datapath.borrow_mut().taps));
     Admin::new(admin_settings(&configuration.settings), captures).attend(&front);
     let certificates = doors::open(&front, configuration)?;

@@ -3,4 +3,6 @@
 
 pub mod http;
 pub(crate) mod outward;
+pub mod player;
 pub mod relay;
+pub mod rtsp;

@@ -82,14 +82,16 @@ pub struct RtspSetup {
     pub video: Option<IngestId>,
     /// How media travel.
     pub transport: RtspTransport,
-    /// After a 404 ask again by path alone (`rtsp_quirk`).
+    /// Ask by path alone where the server answers 404 (`rtsp_quirk`). The client that we use cannot;
+    /// the log says so.
     pub path_only: bool,
     /// Whether a first try that fails ends the service with [`ServiceEvent::Failed`]
     /// (`rtsp_failcheck`); else it tries on, each `reconnect_delay`.
     pub must_connect: bool,
     /// Silence after which the connection counts as lost, and time between two tries.
     pub reconnect_delay: Duration,
-    /// Longest time between two keep-alives; zero = half of what the server says.
+    /// Longest time between two keep-alives; zero = half of what the server says, at most 30 s. The
+    /// client that we use knows no other; the log says so where less is asked for.
     pub session_timeout: Duration,
     /// Longest time from a request to its answer.
     pub timeout: Duration,

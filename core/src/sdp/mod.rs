@@ -34,6 +34,8 @@
 //! # }
 //! ```
 //!
+//! What an RTSP server presents is read apart from that, by [`presentation()`].
+//!
 //! All input is hostile: texts are bounded by [`MAX_BYTES`], [`MAX_LINES`] and [`MAX_MEDIA`],
 //! malformed attributes count as absent, nothing panics. Control thread only: it allocates
 //! freely. The facts are those of `webrtc-behaviour` §3, §4, §9 and `core-api` §4, §8.
@@ -50,6 +52,7 @@ mod model;
 mod negotiated;
 mod offer;
 mod payload;
+mod presentation;
 mod remote;
 mod rtx;
 mod simulcast;
@@ -71,6 +74,7 @@ pub use negotiated::{
     Negotiated, NegotiatedCodec, NegotiatedData, NegotiatedLine, ReadOptions, SdpType, read_remote,
 };
 pub use offer::{Offer, OfferCodec, OfferLine, offered_payload_type};
+pub use presentation::{MAX_FMTP, PresentedMedium, fuzz_presentation, presentation};
 pub use remote::Remote;
 pub use rtx::{RtxTable, usable_rtx};
 pub use simulcast::{

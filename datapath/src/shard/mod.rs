@@ -13,6 +13,7 @@ mod data;
 mod data_turn;
 mod forwarder;
 mod ingest;
+mod inject;
 mod message;
 mod neighbour;
 mod outbox;

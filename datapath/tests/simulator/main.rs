@@ -11,6 +11,7 @@ mod flow;
 mod forwarding;
 mod hostile;
 mod ingests;
+mod injected;
 mod layers;
 mod lifecycle;
 mod lines;

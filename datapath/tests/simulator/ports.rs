@@ -161,11 +161,11 @@ fn feedback_to_a_forwarder_reaches_the_publisher() {
     assert_eq!(world.clients[publisher].keyframe_requests.len(), before + 1);
 }
 
-fn vp8(simulcast: bool) -> IngestSetup {
+pub(super) fn vp8(simulcast: bool) -> IngestSetup {
     IngestSetup { simulcast, ..IngestSetup::new(MediaKind::Video, Some(Codec::Vp8), 90_000) }
 }
 
-fn packet(ssrc: u32, seq: u16, author: u32, number: u64, key: bool) -> Vec<u8> {
+pub(super) fn packet(ssrc: u32, seq: u16, author: u32, number: u64, key: bool) -> Vec<u8> {
     let mut bytes = vec![0x80, 0x80 | 96];
     bytes.extend(seq.to_be_bytes());
     bytes.extend((number as u32).wrapping_mul(3000).to_be_bytes());

@@ -22,6 +22,7 @@ use bifrons_datapath::carry::Carrier;
 use bifrons_datapath::dtls_openssl::{Certificate, DtlsContext, DtlsSettings, KeyKind};
 use bifrons_datapath::handoff;
 use bifrons_datapath::handshake::{FromLane, Lane, LaneLimits, Outbox, ToLane};
+use bifrons_datapath::inject::Injector;
 use bifrons_datapath::queue::{Doorbell, Rx, Tx, link};
 use bifrons_datapath::run::{Ports, turn};
 use bifrons_datapath::shard::{Clock, Shard, ShardConfig};
@@ -43,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) shard: Shard,
     pub(crate) engine: VirtualEngine,
     pub(crate) address: SocketAddr,
+    /// A helper's way to this shard, which it knows as shard 0.
+    pub(crate) injector: Injector,
     ports: Ports,
     commands: Tx<ShardCommand>,
     waiting: VecDeque<ShardCommand>,
@@ -600,12 +603,14 @@ fn node(
     let clock = Clock::new(start, WALL_US);
     let (_, carried) = Carrier::link(std::slice::from_ref(bell)).expect("an eventfd");
     let [carrier_ends] = <[_; 1]>::try_from(carried).expect("one shard");
+    let (injector, injectors) = Injector::link(std::slice::from_ref(bell));
     let ports = Ports {
         commands: commands_in,
         events: events_out,
         to_lane: to_lane_out,
         from_lane: from_lane_in,
         carrier: carrier_ends,
+        injectors,
         neighbours,
         bell: bell.clone(),
     };
@@ -613,6 +618,7 @@ fn node(
         address: config.sockets[0],
         shard: Shard::new(config, clock, clock.at(start)),
         engine: VirtualEngine::new(),
+        injector,
         ports,
         commands,
         waiting: VecDeque::new(),
