@@ -88,6 +88,15 @@ impl Host {
         shown(Command::new("ip").args([&family, "-j", "route", "show", "default"]))
     }
 
+    /// Numbers of the processes of this name.
+    pub fn running(&self, name: &str) -> Vec<String> {
+        let mut processes = self.list("/proc");
+        processes.retain(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+        processes
+            .retain(|number| self.read(&format!("/proc/{number}/comm")).as_deref() == Some(name));
+        processes
+    }
+
     /// Does one step. Errors are one line, for people.
     pub fn perform(&self, step: &Step) -> Result<(), String> {
         if let Some(left) = self.patience.get() {

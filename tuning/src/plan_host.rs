@@ -4,7 +4,7 @@
 use crate::host::Host;
 use crate::layout::Ask;
 use crate::plan::{Plan, siblings};
-use crate::setting::Setting;
+use crate::setting::{DROP_IN, Setting};
 
 /// Sysctls that shall be at least so much.
 const SYSCTLS: [(&str, u64, &str); 5] = [
@@ -22,6 +22,8 @@ const SYSCTLS: [(&str, u64, &str); 5] = [
 
 /// Descriptors: sockets of shards, one a client of a transport, and room for event handlers.
 const OPEN_FILES: u64 = 65_536;
+/// Locked memory: buffer rings of the shards, and the storage lane's pools.
+const LOCKED_BYTES: u64 = 64 << 20;
 
 /// Adds the sysctls.
 pub(crate) fn network(host: &Host, ask: &Ask, plan: &mut Plan) {
@@ -164,10 +166,8 @@ fn threads(host: &Host, plan: &mut Plan) {
 
 /// A drop-in, where the service's unit leaves its limits too low.
 fn limits(host: &Host, plan: &mut Plan) {
-    const FOLDERS: [&str; 3] =
-        ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
-    let unit = FOLDERS.iter().find_map(|folder| host.read(&format!("{folder}/bifrons.service")));
-    let Some(unit) = unit else {
+    running(host, plan);
+    let Some(unit) = unit(host) else {
         plan.note("There is no bifrons.service here: its limits are its starter's.".to_owned());
         return;
     };
@@ -176,12 +176,12 @@ fn limits(host: &Host, plan: &mut Plan) {
         lines.filter_map(|rest| rest.trim_start().strip_prefix('=')).map(str::trim).next_back()
     };
     let enough = |value: &str, least: u64| {
-        // A soft limit may stand before a colon; what ends in a letter is larger than any of ours.
+        // A soft limit may stand before a colon.
         let soft = value.split(':').next().unwrap_or(value);
         soft == "infinity" || soft.parse().is_ok_and(|value: u64| value >= least)
     };
     let files = value("LimitNOFILE").is_some_and(|value| enough(value, OPEN_FILES));
-    let memory = value("LimitMEMLOCK").is_some_and(|value| enough(value, u64::MAX));
+    let memory = value("LimitMEMLOCK").is_some_and(|value| enough(value, LOCKED_BYTES));
     if files && memory {
         return;
     }
@@ -195,4 +195,43 @@ fn limits(host: &Host, plan: &mut Plan) {
     }
     let why = "each client is a descriptor, and rings are locked memory";
     plan.be(host, Setting::Limits, &text, why);
+}
+
+/// The service's unit and after it all drop-ins but ours, in the order in which they count.
+fn unit(host: &Host) -> Option<String> {
+    const FOLDERS: [&str; 3] =
+        ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+    let read = |folder: &&str| host.read(&format!("{folder}/bifrons.service"));
+    let unit = FOLDERS.iter().find_map(read)?;
+    let mut others: Vec<(String, String)> = Vec::new();
+    for folder in FOLDERS.iter().map(|folder| format!("{folder}/bifrons.service.d")) {
+        for name in host.list(&folder) {
+            let path = format!("{folder}/{name}");
+            // One of the same name in an earlier folder hides this one.
+            let hidden = others.iter().any(|(other, _)| *other == name);
+            if name.ends_with(".conf") && path != DROP_IN && !hidden {
+                others.push((name, host.read(&path).unwrap_or_default()));
+            }
+        }
+    }
+    others.sort();
+    Some(others.into_iter().fold(unit, |all, (_, text)| all + "\n" + &text))
+}
+
+/// Says where a server that runs now was given less than it should have.
+fn running(host: &Host, plan: &mut Plan) {
+    for process in host.running("bifrons") {
+        let text = host.read(&format!("/proc/{process}/limits")).unwrap_or_default();
+        for (name, least) in [("Max open files", OPEN_FILES), ("Max locked memory", LOCKED_BYTES)] {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            let soft = line.and_then(|line| line.split_whitespace().next()).unwrap_or_default();
+            // "unlimited" is no number.
+            if soft.parse().is_ok_and(|soft: u64| soft < least) {
+                plan.note(format!(
+                    "bifrons runs as process {process} with \"{name}\" {soft}, and wants {least}: \
+                     start it anew when its limits are raised."
+                ));
+            }
+        }
+    }
 }

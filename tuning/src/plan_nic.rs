@@ -28,6 +28,13 @@ pub(crate) fn card(host: &Host, nic: &Nic, plan: &mut Plan) {
         plan.note(format!("{} shows no receive queues: it is left alone.", nic.name()));
         return;
     }
+    if nic.driver.name.is_empty() {
+        plan.note(format!(
+            "ethtool tells nothing of {} (is it installed?): the card is left alone.",
+            nic.dev
+        ));
+        return;
+    }
     features(host, nic, plan);
     let queues = wanted(nic, plan);
     // A driver keeps queues that a table or a rule still names: those let go of them first.
@@ -257,7 +264,7 @@ fn interrupts(host: &Host, nic: &Nic, queues: Queues, plan: &mut Plan) {
             plan.be(host, setting, &core.to_string(), why);
         }
     }
-    if !nic.irqs.is_empty() && runs(host, "irqbalance") {
+    if !nic.irqs.is_empty() && !host.running("irqbalance").is_empty() {
         plan.note(
             "irqbalance runs and will move these interrupts again: stop it, or ban the card's."
                 .to_owned(),
@@ -323,11 +330,4 @@ fn nodes(host: &Host, nic: &Nic, plan: &mut Plan) {
              datapath.affinity in janus.jcfg can keep shards near the card."
         ));
     }
-}
-
-/// Whether a program of this name runs.
-fn runs(host: &Host, name: &str) -> bool {
-    let processes = host.list("/proc");
-    let mut numbered = processes.iter().filter(|p| p.bytes().all(|b| b.is_ascii_digit()));
-    numbered.any(|p| host.read(&format!("/proc/{p}/comm")).as_deref() == Some(name))
 }

@@ -41,18 +41,18 @@ pub fn revert(host: &Host, path: &str, force: bool) -> Result<Outcome, String> {
             }
         }
     }
-    let mut remaining = foreign;
+    let foreign: Vec<Setting> = foreign.into_iter().map(|entry| entry.setting).collect();
+    let mut failed = Vec::new();
     for entry in ours {
         match restore(host, &entry, false) {
             Ok(done) => outcome.done.extend(done),
             Err(error) => {
                 outcome.failures.push(format!("{}: {error}", entry.setting));
-                let left = entry.setting.present(host);
-                remaining.push(Entry { left, ..entry });
+                failed.push(entry.setting);
             }
         }
     }
-    state.entries = remaining;
+    state.retain(host, &foreign, &failed);
     if state.entries.is_empty() {
         state.forget(host, path)?
     } else {
@@ -70,10 +70,15 @@ fn belongs_elsewhere(host: &Host, entry: &Entry) -> bool {
 fn restore(host: &Host, entry: &Entry, backwards: bool) -> Result<Option<String>, String> {
     let setting = &entry.setting;
     let now = setting.present(host);
-    // A queue that is gone takes its settings with it.
-    let gone = now.is_none() && !matches!(setting, Setting::Steer { .. } | Setting::Limits);
-    if now == entry.was || gone {
+    if setting.is_hidden(host) {
+        return Err("its rules cannot be listed now".to_owned());
+    }
+    let absent = now.is_none() && !matches!(setting, Setting::Steer { .. } | Setting::Limits);
+    if now == entry.was || (absent && setting.is_gone(host)) {
         return Ok(None);
+    }
+    if absent {
+        return Err(format!("it cannot be read now; it was {}", shown(entry.was.as_deref())));
     }
     let steps = match setting {
         // The driver's own table: it follows the number of queues, which is restored after it.

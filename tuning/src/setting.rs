@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The drop-in that gives the service its limits.
-const DROP_IN: &str = "/etc/systemd/system/bifrons.service.d/50-bifrons-tune.conf";
+pub(crate) const DROP_IN: &str = "/etc/systemd/system/bifrons.service.d/50-bifrons-tune.conf";
 
 /// See the module. Fields: `dev` is an interface, `queue` a queue's number from 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +147,31 @@ impl Setting {
             | Coalesce { dev, .. } => Some(dev),
             Sysctl { .. } | Governor { .. } | Limits => None,
         }
+    }
+
+    /// Whether it may be there and nobody can tell: rules of a card that cannot be listed.
+    pub(crate) fn is_hidden(&self, host: &Host) -> bool {
+        let listed = |dev: &str| ethtool::rules(&host.ethtool('n', dev)).is_some();
+        matches!(self, Steer { dev, .. } if !listed(dev)) && !self.is_gone(host)
+    }
+
+    /// Whether it is not there because what it belonged to is not: a queue, an interface. What
+    /// merely cannot be read (no `ethtool`, a core that is offline) is not gone.
+    pub(crate) fn is_gone(&self, host: &Host) -> bool {
+        let Some(dev) = self.dev() else { return false };
+        let queue = |side: &str, queue: &u16| {
+            let queues = host.list(&format!("/sys/class/net/{dev}/queues"));
+            !queues.is_empty() && !queues.contains(&format!("{side}-{queue}"))
+        };
+        let there = host.list("/sys/class/net").iter().any(|name| name == dev);
+        !there
+            || match self {
+                Rps { queue: number, .. } | RpsFlows { queue: number, .. } => queue("rx", number),
+                Xps { queue: number, .. } => queue("tx", number),
+                // Others of the card are there, and this one is not.
+                Irq { .. } => !irq::of(host, dev).is_empty(),
+                _ => false,
+            }
     }
 
     /// Whether it is one that this program would ever touch: a state file is not ours alone.

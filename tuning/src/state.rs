@@ -124,6 +124,22 @@ impl State {
         settings.find(|one| one.dev().is_some_and(|dev| devs.contains(&dev)) && !known(one))
     }
 
+    /// Keeps only what is somebody else's by now, and what could not be restored, as it stands.
+    /// Where that is a card's, everything recorded of the card stays: what is still to be restored
+    /// may set the rest back once more.
+    pub(crate) fn retain(&mut self, host: &Host, foreign: &[Setting], failed: &[Setting]) {
+        let same = |one: &Setting, other: &Setting| {
+            one == other || (one.dev().is_some() && one.dev() == other.dev())
+        };
+        let remains = |setting: &Setting| {
+            foreign.iter().chain(failed).any(|remaining| same(remaining, setting))
+        };
+        self.entries.retain(|entry| remains(&entry.setting));
+        for entry in self.entries.iter_mut().filter(|entry| !foreign.contains(&entry.setting)) {
+            entry.left = entry.setting.present(host).or(entry.left.take());
+        }
+    }
+
     /// Notes how a setting stands after our step; after one that disturbs its card, how all of
     /// the card's settings stand.
     pub(crate) fn note(&mut self, host: &Host, setting: &Setting) {

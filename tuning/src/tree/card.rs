@@ -130,7 +130,9 @@ impl<'a> Card<'a> {
                 for file in &files {
                     let text = fs::read_to_string(file).unwrap_or_default();
                     let name = file.file_name().unwrap_or_default();
-                    save(&queue(number).join(name), &zeros(&text))?;
+                    let mask = name.to_string_lossy().ends_with("_cpus");
+                    let text = if mask { zeros(&text) } else { "0\n".to_owned() };
+                    save(&queue(number).join(name), &text)?;
                 }
             }
         }

@@ -92,6 +92,27 @@ fn a_failure_at_any_step_stops_there_and_can_be_restored_to_the_byte() {
 }
 
 #[test]
+fn a_revert_that_stopped_can_be_taken_up_again() {
+    for card in CARDS {
+        for step in [0, 1, 5, 9, 14] {
+            let tree = Tree::of(card, "halfway");
+            let before = tree.snapshot();
+            applied(&tree);
+            let host = tree.host().failing_after(step);
+            let stopped = revert(&host, STATE, false).expect("recorded");
+            assert_eq!(
+                stopped.failures.is_empty(),
+                difference(&before, &tree.snapshot()).is_empty()
+            );
+            assert!(step > 5 || !stopped.failures.is_empty(), "{card} {step}: {stopped:?}");
+            let outcome = reverted(&tree);
+            assert_eq!(outcome.failures, [""; 0], "{card} {step}");
+            assert_eq!(difference(&before, &tree.snapshot()), [""; 0], "{card} {step}");
+        }
+    }
+}
+
+#[test]
 fn an_apply_that_stopped_can_be_taken_up_again() {
     for card in CARDS {
         let tree = Tree::of(card, "resume");
@@ -261,4 +282,83 @@ fn only_named_interfaces_are_touched() {
     let plan = Plan::of(&tree.host(), &ask);
     assert!(plan.rules.iter().all(|rule| rule.fact.setting.dev().is_none()));
     assert!(plan.notes.iter().any(|note| note == "There is no interface ../../etc."));
+}
+
+#[test]
+fn what_cannot_be_read_for_now_stays_recorded() {
+    let tree = Tree::of("ice", "unreadable");
+    let before = tree.snapshot();
+    applied(&tree);
+    let (commands, away) = (tree.0.join("commands"), tree.0.join("away"));
+    fs::rename(&commands, &away).expect("renamed");
+    let outcome = reverted(&tree);
+    assert!(outcome.failures.iter().any(|line| line.contains("cannot be read now")), "{outcome:?}");
+    fs::rename(&away, &commands).expect("renamed");
+    assert_eq!(reverted(&tree).failures, [""; 0]);
+    assert_eq!(difference(&before, &tree.snapshot()), [""; 0]);
+}
+
+#[test]
+fn limits_that_a_drop_in_raises_already_are_left() {
+    let tree = Tree::of("ice", "drop-in");
+    let folder = "etc/systemd/system/bifrons.service.d";
+    tree.put(&format!("{folder}/10-ours.conf"), "[Service]\nLimitNOFILE=1048576\n");
+    let plan = Plan::of(&tree.host(), &Ask::default());
+    let limits = plan.changes().find(|change| change.fact.setting == Setting::Limits);
+    let text = limits.expect("memory is still too little").goal.value();
+    assert!(text.contains("LimitMEMLOCK") && !text.contains("LimitNOFILE"), "{text}");
+    tree.put(
+        &format!("{folder}/20-ours.conf"),
+        "[Service]\nLimitMEMLOCK=1G:2G\nLimitMEMLOCK=infinity\n",
+    );
+    let plan = Plan::of(&tree.host(), &Ask::default());
+    assert!(plan.rules.iter().all(|change| change.fact.setting != Setting::Limits));
+}
+
+#[test]
+fn a_server_that_runs_with_too_little_is_named() {
+    let tree = Tree::of("virtio_net", "running");
+    tree.put("proc/4711/comm", "bifrons");
+    tree.put(
+        "proc/4711/limits",
+        "Limit                     Soft Limit           Hard Limit           Units\n\
+         Max open files            1024                 1048576              files\n\
+         Max locked memory         unlimited            unlimited            bytes",
+    );
+    let notes = Plan::of(&tree.host(), &Ask::default()).notes;
+    let about: Vec<&String> = notes.iter().filter(|note| note.contains("4711")).collect();
+    assert!(about.len() == 1 && about[0].contains("\"Max open files\" 1024"), "{about:?}");
+}
+
+#[test]
+fn the_program_says_by_its_exit_code_how_it_went() {
+    let tree = Tree::of("ena", "program");
+    let run = |arguments: &[&str]| {
+        let program = env!("CARGO_BIN_EXE_bifrons-tune");
+        let output = std::process::Command::new(program)
+            .args(["--root", &tree.0.to_string_lossy()])
+            .args(arguments)
+            .output()
+            .expect("run");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code().expect("an exit code"), text)
+    };
+    let before = tree.snapshot();
+    assert_eq!(run(&["check"]).0, 1);
+    assert_eq!(run(&["plan"]).0, 0);
+    assert_eq!(difference(&before, &tree.snapshot()), [""; 0]);
+    let (code, text) = run(&["apply"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("done  ens5: queues (combined): 4 -> 3\n"), "{text}");
+    assert_eq!(run(&["check"]).0, 0);
+    assert_eq!(run(&["apply"]), (0, "Nothing to do.\n".to_owned()));
+    assert_eq!(run(&["revert"]).0, 0);
+    assert_eq!(difference(&before, &tree.snapshot()), [""; 0]);
+    // A card that lists more than it takes.
+    tree.put("sys/class/net/ens5/queues/tx-0/xps_cpus", "zzz");
+    fs::remove_file(tree.0.join("proc/irq/27/smp_affinity_list")).expect("removed");
+    assert_eq!(run(&["apply"]).0, 1);
+    assert_eq!(run(&["--state", "/proc/nowhere/x", "revert"]).0, 0);
+    tree.put(&STATE[1..], "torn");
+    assert_eq!(run(&["revert"]).0, 2);
 }
