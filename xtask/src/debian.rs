@@ -74,6 +74,10 @@ pub(crate) const BROWSERS: &[Package] = &[
 /// To read captures back in the tests of the Admin API.
 pub(crate) const CAPTURES: &[Package] = &[program("tshark", "tshark")];
 
+/// To tune an interface in a namespace.
+pub(crate) const TUNING: &[Package] =
+    &[program("ethtool", "ethtool"), program("iproute2", "ip"), program("util-linux", "unshare")];
+
 /// To run the tests of the brokered transports. Debian starts what it installs of these, unless its
 /// `policy-rc.d` says no; the tests start their own beside them.
 pub(crate) const BROKERS: &[Package] = &[

@@ -114,6 +114,7 @@ fn test(tree: &Tree, part: Option<Part>, rest: &[String]) -> Outcome<ExitCode> {
         debian::ensure(debian::BROKERS)?;
         debian::ensure(debian::TURN)?;
         debian::ensure(debian::CAMERA)?;
+        debian::ensure(debian::TUNING)?;
         checks::unit(tree, &mut tally);
     }
     if wanted(Part::E2e) {
