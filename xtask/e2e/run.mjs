@@ -21,6 +21,7 @@ import clients from './scenarios/clients.mjs';
 import echotest from './scenarios/echotest.mjs';
 import mixed from './scenarios/mixed.mjs';
 import pages from './scenarios/pages.mjs';
+import senders from './scenarios/senders.mjs';
 import videoroom from './scenarios/videoroom.mjs';
 
 const { values: options } = parseArgs({
@@ -51,7 +52,7 @@ function plan() {
       }
     }
   }
-  for (const scenario of [...pages, ...mixed, ...clients]) {
+  for (const scenario of [...pages, ...mixed, ...senders, ...clients]) {
     if (scenario.servers && !scenario.servers.includes(options.server)) continue;
     const variants = scenario.each ? browsers.map((name) => [name]) : [scenario.browsers ?? []];
     for (const names of variants) {

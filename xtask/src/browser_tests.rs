@@ -17,6 +17,7 @@ pub(crate) fn run(tree: &Tree, rest: &[String], tally: &mut Tally) -> Outcome<()
     debian::ensure(debian::NETWORK)?;
     debian::ensure(debian::BROWSERS)?;
     debian::ensure(debian::CAMERA)?;
+    debian::ensure(debian::SENDERS)?;
     let against_janus = rest.windows(2).any(|pair| pair == ["--server", "janus"]);
     if against_janus {
         debian::ensure(debian::STOCK_JANUS)?;

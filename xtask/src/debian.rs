@@ -108,6 +108,14 @@ const fn plugin(name: &'static str, file: &'static str) -> Package {
     Package { name, probe: Probe::Gstreamer(file) }
 }
 
+/// To feed mountpoints with what their users feed them with.
+pub(crate) const SENDERS: &[Package] = &[
+    program("ffmpeg", "ffmpeg"),
+    program("gstreamer1.0-tools", "gst-launch-1.0"),
+    plugin("gstreamer1.0-plugins-base", "videotestsrc"),
+    plugin("gstreamer1.0-plugins-good", "vpx"),
+];
+
 /// To compare with a stock Janus.
 pub(crate) const STOCK_JANUS: &[Package] = &[program("janus", "janus")];
 

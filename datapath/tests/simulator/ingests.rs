@@ -5,8 +5,8 @@ use super::spec::{Spec, VIDEO, line, our_ssrc};
 use super::world::World;
 use bifrons_core::codec::{Codec, ParameterSets};
 use bifrons_core::media::{
-    Carries, Delay, IngestId, IngestSetup, KeyframeBuffer, MediaKind, PeerUpdate, Plan, PortId,
-    Route, ShardCommand, SinkId, SourceId,
+    Carries, Delay, Fact, IngestId, IngestSetup, KeyframeBuffer, LayerKind, LayerTarget, MediaKind,
+    PeerUpdate, Plan, PortId, Route, Selection, ShardCommand, SinkId, SourceId,
 };
 use bifrons_core::rtcp::{Compound, CompoundWriter, NtpTime, ReportBlock, Rtcp, SenderInfo};
 use bifrons_core::rtp::{Extension, ExtensionIds, Packet, PlayoutDelay, Ssrc, parse_extensions};
@@ -425,6 +425,60 @@ fn streaming_53_parameter_sets_take_a_number_and_leave_no_gap() {
             assert_eq!((put.timestamp, put.bytes[1] & 0x80), (next.timestamp, 0));
             assert_eq!(next.payload[..2], [0x7C, 0x85]);
         }
+    }
+}
+
+#[test]
+fn three_ports_are_the_substreams_of_one_stream() {
+    let mut stage = Stage::new(72, 2, IngestSetup { simulcast: true, ..vp8() });
+    let mut to = vec![stage.to];
+    for layer in [1, 2] {
+        let port = PortId { shard: 0, number: 10 + u32::from(layer) };
+        to.push(stage.world.open_port(port, None));
+        let carries = Carries::Layer(layer);
+        stage.world.command(0, ShardCommand::Plan(Plan::Feed { port, ingest: INGEST, carries }));
+    }
+    let layers = LayerTarget { selection: Selection::Simulcast, ..LayerTarget::default() };
+    let route = Route { layers, ..Route::default() };
+    let viewers = [stage.viewer(0), stage.viewer(1)];
+    viewers.iter().for_each(|viewer| stage.route(*viewer, route));
+    stage.run(ms(10));
+    let mut picture = |stage: &mut Stage, flowing: usize, keyframe: bool| {
+        let (seq, timestamp) = (stage.seq, stage.timestamp);
+        for (layer, port) in to.iter().enumerate().take(flowing) {
+            // Each encoder counts for itself.
+            stage.to = *port;
+            let tag = [0x10, u8::from(!keyframe), 0, 0, 0x9d, 0x01, 0x2a];
+            let payload = [&tag[..], &[layer as u8, 0, 0, 0]].concat();
+            let seq = seq.wrapping_add(1000 * layer as u16);
+            stage.send(1 + layer as u32, seq, timestamp, &payload);
+        }
+        stage.seq = stage.seq.wrapping_add(1);
+        stage.timestamp = stage.timestamp.wrapping_add(3000);
+        stage.run(FRAME);
+    };
+    for n in 0..60 {
+        picture(&mut stage, 3, n % 30 == 0);
+    }
+    // The highest one falls silent.
+    for n in 60..120 {
+        picture(&mut stage, 2, n % 30 == 0);
+    }
+    for viewer in viewers {
+        let told: Vec<_> = stage.world.facts(viewer).into_iter().collect();
+        let layers = told.iter().filter_map(|(_, fact)| match fact {
+            Fact::Layer { kind: LayerKind::Substream, layer, .. } => Some(*layer),
+            _ => None,
+        });
+        let layers: Vec<_> = layers.collect();
+        assert!(layers.contains(&2) && layers.ends_with(&[1]), "{layers:?}");
+        let seen = stage.seen(viewer);
+        assert!(gaps(&seen).is_empty());
+        let of: Vec<_> = seen.iter().map(|seen| (seen.payload[7], seen.payload[1] == 0)).collect();
+        for pair in of.windows(2).filter(|pair| pair[0].0 != pair[1].0) {
+            assert!(pair[1].1, "a change begins with a keyframe: {pair:?}");
+        }
+        assert_eq!(of.last().map(|(layer, _)| *layer), Some(1));
     }
 }
 
