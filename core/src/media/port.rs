@@ -204,7 +204,7 @@ pub enum ForwardSsrc {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForwarderSetup {
     /// Its kind. Of data each message is one datagram, never encrypted: bare, or with
-    /// [`ForwardSsrc::Layered`] behind a header of 12 bytes as [`MessageRule`] reads it, and then
+    /// [`ForwardSsrc::Layered`] behind a header of 12 bytes as [`super::MessageRule`] reads it, and then
     /// cut to 1500 bytes in all (plugin-videoroom §9.2). A message longer than a datagram can be is
     /// let go. Its source comes by [`super::DataPlan::Route`].
     pub kind: MediaKind,
