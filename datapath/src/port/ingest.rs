@@ -271,6 +271,33 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_runs_fast_loses_packets_and_leaves_no_gap() {
+        let setup = IngestSetup::new(MediaKind::Audio, Some(Codec::Opus), 48_000);
+        let mut ingest = ingest(IngestSetup { skew: true, ..setup });
+        let (mut left_out, mut moved_by, mut before) = (0, 0u32, None);
+        // A packet each 19.9 ms that says 20.
+        for n in 0..6000u32 {
+            let mut meta = meta(1, n as u16, n * 960);
+            let (passage, moved) = ingest.pass(&mut meta, &[], u64::from(n) * 19_900);
+            moved_by = moved_by.wrapping_add(moved);
+            assert_eq!(ingest.shifted(0, 7), moved_by.wrapping_add(7));
+            if passage == Passage::LeftOut {
+                left_out += 1;
+                continue;
+            }
+            let now = (meta.seq, meta.timestamp);
+            let follows = |(seq, timestamp): (Seq, u32)| (seq.next(), timestamp + 960);
+            assert_eq!(Some(now), before.map(follows).or(Some(now)), "at {n}");
+            before = Some(now);
+        }
+        assert!((18..=30).contains(&left_out), "600 ms are 30 packets: {left_out}");
+        assert_eq!(moved_by, 0u32.wrapping_sub(left_out * 960));
+        let mut other = meta(2, 9, 5);
+        assert_eq!(ingest.pass(&mut other, &[], 0), (Passage::Plain, 0));
+        assert_eq!((other.seq, other.timestamp), (Seq(9), 5), "another SSRC has its own clock");
+    }
+
+    #[test]
     fn the_lowest_estimate_is_told_once_a_second() {
         let mut remb = LowestRemb::default();
         assert_eq!(remb.take(0), None);

@@ -2,6 +2,7 @@
 //! (plugin-streaming §6). Names that begin with `streaming_` are lines of its checklist.
 
 use super::spec::{Spec, VIDEO, line, our_ssrc};
+use super::wire::master;
 use super::world::World;
 use bifrons_core::codec::{Codec, ParameterSets};
 use bifrons_core::media::{
@@ -10,6 +11,7 @@ use bifrons_core::media::{
 };
 use bifrons_core::rtcp::{Compound, CompoundWriter, NtpTime, ReportBlock, Rtcp, SenderInfo};
 use bifrons_core::rtp::{Extension, ExtensionIds, Packet, PlayoutDelay, Ssrc, parse_extensions};
+use bifrons_core::srtp::SealKey;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -397,6 +399,39 @@ fn streaming_62_disabling_leaves_a_gap_and_pausing_none() {
         assert_eq!(seen.len(), paused + 5 * usize::from(PARTS));
         assert_eq!(gaps(&seen), [20 * PARTS], "no other gap");
     }
+}
+
+#[test]
+fn streaming_50_a_wrong_key_relays_nothing() {
+    let mut stage = Stage::new(73, 1, vp8());
+    let sealed = PortId { shard: 0, number: 20 };
+    let to = stage.world.open_port(sealed, Some(7));
+    let feed = Plan::Feed { port: sealed, ingest: INGEST, carries: Carries::Layer(0) };
+    stage.world.command(0, ShardCommand::Plan(feed));
+    let viewer = stage.viewer(0);
+    let send = |stage: &mut Stage, key: u8, number: u16| {
+        let seal = SealKey::new(&master(key)).expect("it fits");
+        let mut bytes = vec![0x80, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        bytes[2..4].copy_from_slice(&number.to_be_bytes());
+        bytes.extend([0x10, 0, 1, 2, 3, 4, 5, 6]);
+        let len = bytes.len();
+        bytes.resize(len + 16, 0);
+        let len = seal.seal_rtp_in_place(number.into(), &mut bytes, 12, len).expect("room");
+        stage.world.send_from(stage.sender, to, &bytes[..len]);
+        stage.run(ms(20));
+    };
+    let stray = stage.world.counters().stray;
+    for number in 1..20 {
+        send(&mut stage, 8, number);
+    }
+    assert_eq!(stage.seen(viewer).len(), 0);
+    assert_eq!(stage.world.counters().stray, stray + 19, "counted");
+    for number in 1..20 {
+        send(&mut stage, 7, number);
+    }
+    let seen = stage.seen(viewer);
+    assert_eq!((seen.len(), gaps(&seen)), (19, vec![]), "the right key");
+    assert_eq!(seen[0].payload, [0x10, 0, 1, 2, 3, 4, 5, 6]);
 }
 
 #[test]
