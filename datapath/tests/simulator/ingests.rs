@@ -478,7 +478,7 @@ fn three_ports_are_the_substreams_of_one_stream() {
     let viewers = [stage.viewer(0), stage.viewer(1)];
     viewers.iter().for_each(|viewer| stage.route(*viewer, route));
     stage.run(ms(10));
-    let mut picture = |stage: &mut Stage, flowing: usize, keyframe: bool| {
+    let picture = |stage: &mut Stage, flowing: usize, keyframe: bool| {
         let (seq, timestamp) = (stage.seq, stage.timestamp);
         for (layer, port) in to.iter().enumerate().take(flowing) {
             // Each encoder counts for itself.
