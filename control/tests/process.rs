@@ -1,6 +1,8 @@
 //! The program as an operator meets it: what it says and how it ends when it cannot start
 //! (transports-auth §14), and what signals do to it.
 
+#[path = "process/kills.rs"]
+mod kills;
 #[path = "conform/program.rs"]
 mod program;
 

@@ -50,9 +50,9 @@ pub(crate) struct SoakOptions {
     /// What to kill
     #[arg(value_enum)]
     what: Soaked,
-    /// How often
-    #[arg(long, default_value_t = 10)]
-    rounds: u64,
+    /// How often; 10 times if left out, the server 1000 times
+    #[arg(long)]
+    rounds: Option<u64>,
 }
 
 /// What can be killed and restarted.
@@ -60,23 +60,38 @@ pub(crate) struct SoakOptions {
 enum Soaked {
     /// RabbitMQ and Mosquitto, while requests and events go through them
     Brokers,
+    /// The server itself, while rooms are created, changed and destroyed for good
+    Kills,
 }
 
-/// Kills and restarts brokers under load; the same tests as in `test`, with more rounds.
+impl Soaked {
+    /// The tests, the variable that says how often, and how often that is as a rule.
+    fn plan(self) -> (&'static str, &'static str, &'static str, u64) {
+        match self {
+            Soaked::Brokers => ("brokers", "--test brokers -- soak", "BIFRONS_SOAK_ROUNDS", 10),
+            Soaked::Kills => ("kills", "--test process -- kills", "BIFRONS_SOAK_KILLS", 1000),
+        }
+    }
+}
+
+/// Kills and restarts under load; the same tests as in `test`, with more rounds.
 pub(crate) fn soak(tree: &Tree, options: &SoakOptions) -> Outcome<ExitCode> {
     debian::ensure(debian::BUILD)?;
-    let Soaked::Brokers = options.what;
-    debian::ensure(debian::BROKERS)?;
-    let test = "test --package bifrons-control --test brokers --profile ci -- soak --nocapture";
+    if options.what == Soaked::Brokers {
+        debian::ensure(debian::BROKERS)?;
+    }
+    let (name, tests, variable, usual) = options.what.plan();
+    let rounds = options.rounds.unwrap_or(usual);
+    let test = format!("test --package bifrons-control --profile ci {tests} --nocapture");
     let mut count = None;
-    let held = Invocation::cargo(test)
+    let held = Invocation::cargo(&test)
         .within(&tree.root)
-        .env("BIFRONS_SOAK_ROUNDS", &options.rounds.to_string())
-        .run_lines(&format!("brokers killed {} times", options.rounds), |line| {
+        .env(variable, &rounds.to_string())
+        .run_lines(&format!("{name}: {rounds} rounds"), |line| {
             count = harness_result(line).or(count);
         })?;
     let (passed, failed) = count.unwrap_or((0, 1));
     let mut tally = Tally::new();
-    tally.add("brokers", passed, if held { failed } else { failed.max(1) });
+    tally.add(name, passed, if held { failed } else { failed.max(1) });
     Ok(tally.report())
 }

@@ -95,7 +95,7 @@ impl Program {
             format!("general: {{ ws = true; ws_port = {ws} }} {off}"),
         );
         file("janus.transport.http", format!("{http} {off}"));
-        for plugin in ["videoroom", "textroom"] {
+        for plugin in ["videoroom", "textroom", "streaming"] {
             file(&format!("janus.plugin.{plugin}"), "general: { }".to_owned());
         }
         files.iter().for_each(|(name, text)| file(name, text.clone()));
@@ -106,7 +106,17 @@ impl Program {
     /// Kills it, and starts it with what it has left on disk.
     #[allow(dead_code, reason = "of two test programs one needs it")]
     pub(crate) fn start_again(&mut self) {
+        self.kill();
+        self.revive();
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
         self.child.kill().and_then(|()| self.child.wait()).expect("it ends");
+    }
+
+    /// Starts it with what it has left on disk.
+    pub(crate) fn revive(&mut self) {
         self.child = spawn(&self.folder, &[]);
     }
 
