@@ -2,6 +2,7 @@
 //! itself.
 
 mod channel;
+mod posts;
 mod rooms;
 mod stage;
 mod talk;
