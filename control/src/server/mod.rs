@@ -217,6 +217,7 @@ fn plugins() -> Vec<(&'static str, Box<dyn Plugin>)> {
         ("echotest", Box::new(bifrons_echotest::EchoTest::default())),
         ("streaming", Box::new(bifrons_streaming::Streaming::default())),
         ("textroom", Box::new(bifrons_textroom::TextRoom::default())),
+        ("videocall", Box::new(bifrons_videocall::VideoCall::default())),
         ("videoroom", Box::new(bifrons_videoroom::VideoRoom::default())),
     ]
 }

@@ -44,6 +44,7 @@ mod target;
 mod textroom;
 mod tls;
 mod tokens;
+mod videocall;
 mod videoroom;
 mod webrtc_media;
 mod webrtc_rtcp;

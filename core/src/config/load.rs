@@ -68,6 +68,7 @@ pub fn embedded(package: &str) -> Option<&'static str> {
         }
         "janus.plugin.streaming" => include_str!("../../../conf/janus.plugin.streaming.jcfg"),
         "janus.plugin.textroom" => include_str!("../../../conf/janus.plugin.textroom.jcfg"),
+        "janus.plugin.videocall" => include_str!("../../../conf/janus.plugin.videocall.jcfg"),
         "janus.plugin.videoroom" => include_str!("../../../conf/janus.plugin.videoroom.jcfg"),
         _ => return None,
     })
