@@ -18,6 +18,7 @@ import * as network from './lib/network.mjs';
 import { servePages } from './lib/pages.mjs';
 import { ADDRESS, startServer } from './lib/server.mjs';
 import clients from './scenarios/clients.mjs';
+import demos from './scenarios/demos.mjs';
 import echotest from './scenarios/echotest.mjs';
 import mixed from './scenarios/mixed.mjs';
 import pages from './scenarios/pages.mjs';
@@ -52,7 +53,7 @@ function plan() {
       }
     }
   }
-  for (const scenario of [...pages, ...mixed, ...senders, ...clients]) {
+  for (const scenario of [...pages, ...demos, ...mixed, ...senders, ...clients]) {
     if (scenario.servers && !scenario.servers.includes(options.server)) continue;
     const variants = scenario.each ? browsers.map((name) => [name]) : [scenario.browsers ?? []];
     for (const names of variants) {

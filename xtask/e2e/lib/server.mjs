@@ -46,7 +46,7 @@ nat: {
 	ice_ignore_list = "vmnet"
 }
 plugins: {
-	disable = "libjanus_audiobridge.so,libjanus_duktape.so,libjanus_lua.so,libjanus_nosip.so,libjanus_recordplay.so,libjanus_sip.so,libjanus_videocall.so,libjanus_voicemail.so"
+	disable = "libjanus_audiobridge.so,libjanus_duktape.so,libjanus_lua.so,libjanus_nosip.so,libjanus_recordplay.so,libjanus_sip.so,libjanus_voicemail.so"
 }
 transports: {
 	disable = "libjanus_mqtt.so,libjanus_nanomsg.so,libjanus_rabbitmq.so"
@@ -94,6 +94,7 @@ admin: {
 	secret = "adminpwd"
 }
 `,
+    'janus.plugin.videocall.jcfg': '',
     'janus.plugin.videoroom.jcfg': `room-1234: {
 	description = "Demo Room"
 	secret = "adminpwd"

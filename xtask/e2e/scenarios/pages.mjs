@@ -11,7 +11,7 @@ function demo(server, host) {
 }
 
 /** Waits until every video element that `selector` finds, at least `count`, has played frames. */
-function playing(page, selector, count, limit = 30_000) {
+export function playing(page, selector, count, limit = 30_000) {
   return page.until(
     `${count} playing videos at ${selector}`,
     ([where, wanted]) => {
@@ -124,13 +124,13 @@ async function chatter(browser, name) {
 }
 
 /** Presses the page's start button once its script has armed it. */
-async function begin(page) {
+export async function begin(page) {
   await page.until('the start button', () => typeof Janus !== 'undefined' && Janus.initDone && !document.querySelector('#start').disabled);
   await page.click('#start');
 }
 
 /** Presses the button of the dialog that is shown, after `typed` was put into its field. */
-async function dialog(page, field, typed) {
+export async function dialog(page, field, typed) {
   await page.until(`the dialog's ${field}`, (selector) => document.querySelector(selector)?.offsetParent !== null, field);
   // The dialog moves while it appears.
   await new Promise((resolve) => setTimeout(resolve, 600));
