@@ -1,6 +1,6 @@
 //! How calls begin and end.
 
-use super::stage::{PATIENCE, Stage, both, event, run};
+use super::stage::{PATIENCE, Stage, both, event, one_mid, run};
 use bifrons_loadtest::janus::Jsep;
 use serde_json::json;
 
@@ -120,12 +120,12 @@ fn videocall_15_either_side_may_renegotiate() {
         let update = bob.hears("update").await;
         let offer = Jsep::read(&update["jsep"]).expect("an offer");
         assert_eq!(offer.kind, "offer");
-        let answer = bob.peer.accept_offer(&offer.sdp).await.expect("an answer");
+        let answer = bob.peer.accept_offer(&one_mid(&offer.sdp)).await.expect("an answer");
         assert_eq!(bob.ask_with(set.clone(), Some(Jsep::answer(answer))).await.data, done);
         let update = alice.hears("update").await;
         let answer = Jsep::read(&update["jsep"]).expect("an answer");
         assert_eq!(answer.kind, "answer");
-        alice.peer.accept_answer(&answer.sdp).await.expect("it fits");
+        alice.peer.accept_answer(&one_mid(&answer.sdp)).await.expect("it fits");
         let again = move |stats: &bifrons_loadtest::peer::Stats| stats.ice_connections > before;
         alice.peer.until("a restart", PATIENCE, again).await.expect("a restart");
         alice.talks().await;

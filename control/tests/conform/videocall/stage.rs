@@ -90,6 +90,20 @@ impl Stage {
     }
 }
 
+/// The description with one `a=mid` in each section: Janus 1.1.2 writes the other side's and its own.
+pub(super) fn one_mid(sdp: &str) -> String {
+    let mut has_one = false;
+    let keep = |line: &&str| match line.split([':', '=']).take(2).collect::<Vec<_>>()[..] {
+        ["m", _] => {
+            has_one = false;
+            true
+        }
+        ["a", "mid"] => !std::mem::replace(&mut has_one, true),
+        _ => true,
+    };
+    sdp.split_inclusive('\n').filter(keep).collect()
+}
+
 /// What carries this result.
 pub(super) fn event(result: Value) -> Value {
     json!({"videocall": "event", "result": result})
@@ -151,7 +165,7 @@ impl User {
     /// Accepts the call of `caller`, who takes the answer.
     pub(super) async fn pick_up(&mut self, caller: &mut User) {
         let offer = self.rung(caller).await;
-        let answer = self.peer.accept_offer(&offer.sdp).await.expect("an answer");
+        let answer = self.peer.accept_offer(&one_mid(&offer.sdp)).await.expect("an answer");
         self.mids.clone_from(&caller.mids);
         let told = self.ask_with(json!({"request": "accept"}), Some(Jsep::answer(answer))).await;
         assert_eq!(told.data, event(json!({"event": "accepted"})));
@@ -160,7 +174,7 @@ impl User {
         assert_eq!(*data, event(json!({"event": "accepted", "username": self.name})));
         let answer = Jsep::read(&accepted["jsep"]).expect("an answer");
         assert_eq!(answer.kind, "answer");
-        caller.peer.accept_answer(&answer.sdp).await.expect("it fits");
+        caller.peer.accept_answer(&one_mid(&answer.sdp)).await.expect("it fits");
     }
 
     /// The next event of the plugin with this `event` in its result.
