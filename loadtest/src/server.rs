@@ -49,8 +49,8 @@ impl Account {
     }
 }
 
-/// CPU time of each thread of a process so far, by its name; the first thread goes by `main`, and
-/// threads of one name are added up.
+/// CPU time of each thread of a process so far, by the first word of its name; the first thread goes
+/// by `main`, and threads of one name are added up.
 ///
 /// # Errors
 /// When there is no such process or `/proc` is of an unknown shape.
@@ -61,7 +61,8 @@ pub fn threads(pid: u32) -> io::Result<BTreeMap<String, Duration>> {
         let Ok(stat) = std::fs::read_to_string(entry?.path().join("stat")) else { continue };
         let Some((id, rest)) = stat.split_once(" (") else { continue };
         let Some((name, fields)) = rest.rsplit_once(')') else { continue };
-        let name = if id == pid.to_string() { "main" } else { name };
+        let first = name.split(' ').next().unwrap_or(name);
+        let name = if id == pid.to_string() { "main" } else { first };
         let mut fields = fields.split_whitespace().skip(11);
         let mut ticks = || fields.next().and_then(|field| field.parse::<u32>().ok()).unwrap_or(0);
         *busy.entry(name.to_owned()).or_default() += TICK * ticks() + TICK * ticks();

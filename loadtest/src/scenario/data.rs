@@ -90,8 +90,11 @@ impl fmt::Display for DataReport {
         writeln!(f, "  messages       {} of {} delivered", self.delivered, self.expected)?;
         let ms = |quantile| self.delay(quantile).as_secs_f64() * 1e3;
         writeln!(f, "  delay          p50 {:.2} ms, p99 {:.2} ms", ms(0.5), ms(0.99))?;
-        for (name, busy) in self.threads.iter().filter(|(_, busy)| !busy.is_zero()) {
+        for (name, busy) in &self.threads {
             let name = if name == "main" { "control" } else { name };
+            if busy.is_zero() && name != "control" {
+                continue;
+            }
             let share = busy.as_secs_f64() / span * 100.0;
             writeln!(f, "  CPU {name:<10} {share:.1} % of a core")?;
         }
