@@ -23,6 +23,7 @@ import echotest from './scenarios/echotest.mjs';
 import mixed from './scenarios/mixed.mjs';
 import pages from './scenarios/pages.mjs';
 import senders from './scenarios/senders.mjs';
+import streaming from './scenarios/streaming.mjs';
 import videoroom from './scenarios/videoroom.mjs';
 
 const { values: options } = parseArgs({
@@ -53,7 +54,7 @@ function plan() {
       }
     }
   }
-  for (const scenario of [...pages, ...demos, ...mixed, ...senders, ...clients]) {
+  for (const scenario of [...pages, ...demos, ...mixed, ...senders, ...streaming, ...clients]) {
     if (scenario.servers && !scenario.servers.includes(options.server)) continue;
     const variants = scenario.each ? browsers.map((name) => [name]) : [scenario.browsers ?? []];
     for (const names of variants) {

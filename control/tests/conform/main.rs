@@ -39,6 +39,7 @@ mod program;
 mod program_life;
 mod relay;
 mod session;
+mod sources;
 mod spy;
 mod target;
 mod textroom;

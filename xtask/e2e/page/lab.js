@@ -48,6 +48,11 @@ async function attach({ name, session, plugin }) {
   });
 }
 
+/** Lets a remote track be heard: the browser counts no energy of what is muted. */
+function unmute({ name, mid }) {
+  people.get(name).tracks.get(mid).muted = false;
+}
+
 /** Plays a remote track in an element of its own, so that it is decoded. */
 function showTrack(person, name, track, mid, on) {
   person.tracks.get(mid)?.remove();
@@ -266,6 +271,7 @@ function inbound(entry) {
     packets: entry.packetsReceived ?? 0,
     lost: entry.packetsLost ?? 0,
     frames: entry.framesDecoded ?? 0,
+    energy: entry.totalAudioEnergy ?? 0,
     width: entry.frameWidth ?? 0,
     keyframes: entry.keyFramesDecoded ?? 0,
     freezes: entry.freezeCount ?? 0,
@@ -324,6 +330,6 @@ function destroy({ name }) {
 
 window.lab = {
   connect, attach, expect, send, ask, createOffer, createAnswer, handleAnswer,
-  stats, colour, descriptions, states, eventsOf, detach, hangup, vanish, destroy, echoData, maxMessage, say, told,
+  stats, colour, unmute, descriptions, states, eventsOf, detach, hangup, vanish, destroy, echoData, maxMessage, say, told,
   canTalk,
 };
