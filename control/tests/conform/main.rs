@@ -41,6 +41,7 @@ mod relay;
 mod session;
 mod sources;
 mod spy;
+mod streaming;
 mod target;
 mod textroom;
 mod tls;

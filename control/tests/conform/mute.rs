@@ -37,8 +37,9 @@ const ECHOTEST: u64 = 78;
 const OTHERS: u64 = 79;
 const MEMBER: u64 = 80;
 
-/// Requests of the VideoRoom that are answered by an event.
-const LATER: [&str; 12] = [
+/// Requests of VideoRoom and Streaming that are answered by an event.
+const LATER: [&str; 13] = [
+    "watch",
     "join",
     "joinandconfigure",
     "configure",
@@ -67,6 +68,11 @@ fn given(request: &Value) -> Option<u64> {
 /// What a plugin would say: that the wanted room is made or joined, and nothing otherwise.
 fn data(body: &Value) -> Value {
     match (body["request"].as_str(), body["ptype"].as_str()) {
+        (Some("create"), _) if body["type"].is_string() => {
+            let media = body["media"].as_array().map_or(0, Vec::len);
+            let ports = vec![json!({"port": 9, "rtcp_port": 9}); media];
+            json!({"streaming": "created", "stream": {"id": body["id"], "ports": ports}})
+        }
         (Some("create"), _) => json!({"videoroom": "created", "room": body["room"]}),
         (Some("join"), Some("publisher")) => {
             json!({"videoroom": "joined", "room": body["room"], "id": MEMBER})

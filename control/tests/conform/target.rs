@@ -173,6 +173,8 @@ impl Target {
         });
         let echotest = Box::<bifrons_echotest::EchoTest>::default();
         core.add_plugin(moment(), echotest, None).expect("EchoTest starts");
+        let streaming = Box::<bifrons_streaming::Streaming>::default();
+        core.add_plugin(moment(), streaming, None).expect("Streaming starts");
         let videocall = Box::<bifrons_videocall::VideoCall>::default();
         core.add_plugin(moment(), videocall, None).expect("VideoCall starts");
         let textroom = Box::<bifrons_textroom::TextRoom>::default();

@@ -5,7 +5,7 @@
 
 use crate::MAX_MOUNTPOINTS;
 use crate::api::{Body, FLAG, Field, TEXT, UINT, Want, may, must};
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Refusal, cannot};
 use crate::media;
 use crate::mountpoint::{Kind, Mountpoint, Profile, Rules, Stream};
 use crate::plugin::Streaming;
@@ -64,8 +64,7 @@ impl Streaming {
     ) -> Result<Verdict, Refusal> {
         body.check(&CREATE)?;
         body.prove("admin_key", self.general.admin_key.as_deref())?;
-        let permanent = body.is_set("permanent");
-        self.check_permanent(permanent)?;
+        let permanent = self.ledger.asked(body)?;
         let asked = Asked { reply, permanent, legacy: false };
         self.make(host, body, asked)
     }
@@ -142,15 +141,10 @@ impl Streaming {
         match body.id("id").filter(|id| !id.is_unset()) {
             Some(id) if taken(&id) => {
                 let text = format!("A stream with the provided ID {id} already exists");
-                Err(Refusal::create(text))
+                Err(cannot(text))
             }
             Some(id) => Ok(id),
-            None => loop {
-                let id = Id::generate(host, self.general.string_ids);
-                if !taken(&id) {
-                    return Ok(id);
-                }
-            },
+            None => Ok(Id::generate_free(host, self.general.string_ids, taken)),
         }
     }
 
@@ -219,7 +213,7 @@ fn profile(body: &Body<'_>, id: &Id, kind: &str) -> Profile {
         description: body.filled("description").unwrap_or_else(|| name.clone()),
         name,
         metadata: body.text("metadata").map(str::to_owned),
-        is_private: body.is_set("is_private"),
+        is_private: body.flag("is_private").unwrap_or(false),
         secret: body.filled("secret"),
         pin: body.filled("pin"),
     }
@@ -244,8 +238,8 @@ fn rules(body: &Body<'_>) -> Result<Rules, Refusal> {
         bufferkf_bytes: number("bufferkf_bytes"),
         threads: number("threads"),
         srtp,
-        e2ee: body.is_set("e2ee"),
-        playoutdelay_ext: body.is_set("playoutdelay_ext"),
+        e2ee: body.flag("e2ee").unwrap_or(false),
+        playoutdelay_ext: body.flag("playoutdelay_ext").unwrap_or(false),
         abscapturetime_id,
     };
     crate::ports::key(&rules)?;

@@ -1,7 +1,6 @@
 //! What the plugin refuses, and how it says so (plugin-streaming §2).
 
-use bifrons_core::api::FieldError;
-use serde_json::{Value, json};
+use bifrons_core::plugin::Codes;
 
 /// The plugin's error codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,48 +29,28 @@ pub(crate) enum Code {
     Unknown = 470,
 }
 
+impl Codes for Code {
+    const PLUGIN: &'static str = "streaming";
+    const INVALID_REQUEST: Self = Code::InvalidRequest;
+    const MISSING_ELEMENT: Self = Code::MissingElement;
+    const INVALID_ELEMENT: Self = Code::InvalidElement;
+    const UNAUTHORIZED: Self = Code::Unauthorized;
+    const UNKNOWN: Self = Code::Unknown;
+
+    fn number(self) -> i32 {
+        self as i32
+    }
+}
+
 /// An error as the client sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// Its number.
-    pub(crate) code: Code,
-    /// Its text.
-    pub(crate) text: String,
+pub(crate) type Refusal = bifrons_core::plugin::Refusal<Code>;
+
+/// 456 with this text.
+pub(crate) fn cannot(text: impl Into<String>) -> Refusal {
+    Refusal::new(Code::CannotCreate, text)
 }
 
-impl Refusal {
-    /// A refusal with this text.
-    pub(crate) fn new(code: Code, text: impl Into<String>) -> Self {
-        Refusal { code, text: text.into() }
-    }
-
-    /// 454 with this text.
-    pub(crate) fn invalid(text: impl Into<String>) -> Self {
-        Refusal::new(Code::InvalidElement, text)
-    }
-
-    /// 456 with this text.
-    pub(crate) fn create(text: impl Into<String>) -> Self {
-        Refusal::new(Code::CannotCreate, text)
-    }
-
-    /// 455 for a handle that watches nothing.
-    pub(crate) fn not_watching() -> Self {
-        Refusal::new(Code::NoSuchMountpoint, "Not watching any mountpoint")
-    }
-
-    /// The event that carries it.
-    pub(crate) fn event(&self) -> Value {
-        json!({ "streaming": "event", "error_code": self.code as i32, "error": self.text })
-    }
-}
-
-impl From<FieldError> for Refusal {
-    fn from(error: FieldError) -> Self {
-        let code = match error {
-            FieldError::Missing(_) => Code::MissingElement,
-            FieldError::Type(..) => Code::InvalidElement,
-        };
-        Refusal::new(code, error.text())
-    }
+/// 455 for a handle that watches nothing.
+pub(crate) fn not_watching() -> Refusal {
+    Refusal::new(Code::NoSuchMountpoint, "Not watching any mountpoint")
 }

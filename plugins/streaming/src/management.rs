@@ -1,7 +1,7 @@
 //! Synchronous requests about mountpoints that are there (plugin-streaming §3).
 
 use crate::api::{Body, FLAG, Field, TEXT, Want, may, must};
-use crate::error::{Code, Refusal};
+use crate::error::Refusal;
 use crate::plugin::Streaming;
 use crate::ports;
 use bifrons_core::media::Plan;
@@ -44,10 +44,7 @@ impl Streaming {
             "disable" => self.enable(host, &body, false)?,
             "kick_all" => self.kick_all(host, &body)?,
             "recording" => self.recording(&body)?,
-            _ => {
-                let text = format!("Unknown request '{name}'");
-                return Err(Refusal::new(Code::InvalidRequest, text));
-            }
+            _ => return Err(Refusal::unknown_request(name)),
         };
         Ok(Verdict::Reply(data))
     }
@@ -62,13 +59,7 @@ impl Streaming {
 
     fn list(&self, host: &dyn Host, body: &Body<'_>) -> Result<Value, Refusal> {
         body.check(&[may("admin_key", TEXT)])?;
-        let shows_private = match (self.general.admin_key.as_deref(), body.filled("admin_key")) {
-            (Some(key), Some(_)) if body.knows("admin_key", key) => true,
-            (Some(_), Some(_)) => {
-                return Err(Refusal::new(Code::Unauthorized, "Unauthorized (wrong admin_key)"));
-            }
-            _ => false,
-        };
+        let shows_private = body.proves_operator(self.general.admin_key.as_deref())?;
         let seen = self.mountpoints.values().filter(|m| shows_private || !m.profile.is_private);
         let list: Vec<Value> = seen.map(|mountpoint| mountpoint.listed(host)).collect();
         Ok(json!({ "streaming": "list", "list": list }))
@@ -89,8 +80,7 @@ impl Streaming {
     ) -> Result<Verdict, Refusal> {
         body.check(&EDIT)?;
         let id = self.owned(body)?;
-        let permanent = body.is_set("permanent");
-        self.check_permanent(permanent)?;
+        let permanent = self.ledger.asked(body)?;
         let Some(mountpoint) = self.mountpoints.get_mut(&id) else {
             return Err(crate::plugin::no_such_mountpoint(&id));
         };
@@ -108,7 +98,7 @@ impl Streaming {
         if let Some(metadata) = body.text("new_metadata") {
             let changed = profile.metadata.as_deref() != Some(metadata);
             profile.metadata = Some(metadata.to_owned());
-            if changed && body.is_set("edited_event") {
+            if changed && body.flag("edited_event").unwrap_or(false) {
                 // `event` is what Janus sends, `streaming` what its documentation says.
                 let notice = json!({
                     "streaming": "edited", "event": "edited", "id": id, "metadata": metadata,
@@ -120,7 +110,6 @@ impl Streaming {
         let mut data = Map::new();
         data.insert("streaming".to_owned(), json!("edited"));
         data.insert("id".to_owned(), json!(id));
-        data.insert("permanent".to_owned(), json!(false));
         Ok(self.conclude(host, data, &id, permanent, reply))
     }
 
@@ -132,8 +121,7 @@ impl Streaming {
     ) -> Result<Verdict, Refusal> {
         body.check(&[ID, may("permanent", FLAG)])?;
         let id = self.owned(body)?;
-        let permanent = body.is_set("permanent");
-        self.check_permanent(permanent)?;
+        let permanent = self.ledger.asked(body)?;
         self.dismiss_all(host, &id, "stopped");
         if let Some(mountpoint) = self.mountpoints.remove(&id) {
             if let Some(service) = mountpoint.service {

@@ -2,7 +2,7 @@
 //! stream of each kind (plugin-streaming §4).
 
 use crate::api::{ARRAY, Body, FLAG, Field, TEXT, UINT, Want, may, must};
-use crate::error::Refusal;
+use crate::error::{Refusal, cannot};
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{DataKind, MediaKind};
 use bifrons_core::rtp::PayloadType;
@@ -150,18 +150,18 @@ pub(crate) fn streams(body: &Body<'_>) -> Result<(Vec<StreamSpec>, bool), Refusa
         }
     };
     if streams.is_empty() {
-        return Err(Refusal::create("Can't add a mountpoint without any stream"));
+        return Err(cannot("Can't add a mountpoint without any stream"));
     }
     if streams.len() > MAX_MEDIA {
-        return Err(Refusal::create("Too many streams in one mountpoint"));
+        return Err(cannot("Too many streams in one mountpoint"));
     }
     for (at, stream) in streams.iter().enumerate() {
         if streams.iter().skip(at + 1).any(|other| other.mid == stream.mid) {
-            return Err(Refusal::create(format!("Two streams with the mid '{}'", stream.mid)));
+            return Err(cannot(format!("Two streams with the mid '{}'", stream.mid)));
         }
     }
     if streams.iter().filter(|stream| stream.kind == MediaKind::Data).count() > 1 {
-        return Err(Refusal::create("Only one data stream in a mountpoint"));
+        return Err(cannot("Only one data stream in a mountpoint"));
     }
     Ok((streams, legacy))
 }
@@ -172,12 +172,12 @@ fn stream(item: &Body<'_>, body: &Body<'_>) -> Result<StreamSpec, Refusal> {
         Some("audio") => MediaKind::Audio,
         Some("video") => MediaKind::Video,
         Some("data") => MediaKind::Data,
-        _ => return Err(Refusal::create("Unsupported media type")),
+        _ => return Err(cannot("Unsupported media type")),
     };
     let mid = item.text("mid").unwrap_or_default();
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`{|}~".contains(&byte);
     if mid.is_empty() || mid.len() > MAX_MID || !mid.bytes().all(is_token) {
-        return Err(Refusal::create(format!("Not a mid of 1 to {MAX_MID} bytes (mid)")));
+        return Err(cannot(format!("Not a mid of 1 to {MAX_MID} bytes (mid)")));
     }
     let label = item.filled("label").unwrap_or_else(|| kind.name().to_owned());
     let mut spec = StreamSpec::new(kind, mid, &label);
@@ -186,15 +186,16 @@ fn stream(item: &Body<'_>, body: &Body<'_>) -> Result<StreamSpec, Refusal> {
     (spec.group, spec.interface) = addresses(item, "mcast", "iface")?;
     if kind == MediaKind::Data {
         spec.datatype = datatype(item.text("datatype").or(body.text("datatype")))?;
-        spec.buffermsg = item.flag("buffermsg").unwrap_or(body.is_set("buffermsg"));
+        spec.buffermsg = item.flag("buffermsg").unwrap_or(body.flag("buffermsg").unwrap_or(false));
         return Ok(spec);
     }
     format(&mut spec, item, ["pt", "codec", "rtpmap", "fmtp"])?;
     spec.rtcp_port = item.port("rtcpport");
-    spec.skew = item.is_set("skew");
+    spec.skew = item.flag("skew").unwrap_or(false);
     if kind == MediaKind::Video {
-        spec.simulcast = item.is_set("simulcast") || item.is_set("videosimulcast");
-        spec.svc = item.is_set("svc") || item.is_set("videosvc");
+        spec.simulcast =
+            item.flag("simulcast").unwrap_or(false) || item.flag("videosimulcast").unwrap_or(false);
+        spec.svc = item.flag("svc").unwrap_or(false) || item.flag("videosvc").unwrap_or(false);
         layers(&mut spec, [item.port("port2"), item.port("port3")]);
         spec.h264sps = item.filled("h264sps");
     }
@@ -203,37 +204,38 @@ fn stream(item: &Body<'_>, body: &Body<'_>) -> Result<StreamSpec, Refusal> {
 
 fn legacy_streams(body: &Body<'_>) -> Result<Vec<StreamSpec>, Refusal> {
     let mut streams = Vec::new();
-    if body.is_set("audio") {
+    if body.flag("audio").unwrap_or(false) {
         body.check(&[must("audioport", Want::Port), must("audiopt", UINT)])?;
         let mut spec = StreamSpec::new(MediaKind::Audio, "a", "audio");
         spec.port = body.port("audioport").unwrap_or(0);
         spec.rtcp_port = body.port("audiortcpport");
         (spec.group, spec.interface) = addresses(body, "audiomcast", "audioiface")?;
         format(&mut spec, body, ["audiopt", "audiocodec", "audiortpmap", "audiofmtp"])?;
-        spec.skew = body.is_set("audioskew");
+        spec.skew = body.flag("audioskew").unwrap_or(false);
         streams.push(spec);
     }
-    if body.is_set("video") {
+    if body.flag("video").unwrap_or(false) {
         body.check(&[must("videoport", Want::Port), must("videopt", UINT)])?;
         let mut spec = StreamSpec::new(MediaKind::Video, "v", "video");
         spec.port = body.port("videoport").unwrap_or(0);
         spec.rtcp_port = body.port("videortcpport");
         (spec.group, spec.interface) = addresses(body, "videomcast", "videoiface")?;
         format(&mut spec, body, ["videopt", "videocodec", "videortpmap", "videofmtp"])?;
-        spec.skew = body.is_set("videoskew");
-        spec.simulcast = body.is_set("videosimulcast");
-        spec.svc = body.is_set("videosvc");
+        spec.skew = body.flag("videoskew").unwrap_or(false);
+        spec.simulcast = body.flag("videosimulcast").unwrap_or(false);
+        spec.svc = body.flag("videosvc").unwrap_or(false);
         layers(&mut spec, [body.port("videoport2"), body.port("videoport3")]);
         spec.h264sps = body.filled("h264sps");
         streams.push(spec);
     }
-    if body.is_set("data") {
+    if body.flag("data").unwrap_or(false) {
         body.check(&[must("dataport", Want::Port)])?;
         let mut spec = StreamSpec::new(MediaKind::Data, "d", "data");
         spec.port = body.port("dataport").unwrap_or(0);
         (spec.group, spec.interface) = addresses(body, "datamcast", "dataiface")?;
         spec.datatype = datatype(body.text("datatype"))?;
-        spec.buffermsg = body.flag("databuffermsg").unwrap_or(body.is_set("buffermsg"));
+        spec.buffermsg =
+            body.flag("databuffermsg").unwrap_or(body.flag("buffermsg").unwrap_or(false));
         streams.push(spec);
     }
     Ok(streams)
@@ -263,21 +265,21 @@ pub(crate) fn format(
     let fixed = |codec: &Codec| codec.static_payload_type().map(|pt| u32::from(pt.get()));
     spec.codec = match named {
         Some((Some(codec), _)) => Some(codec),
-        Some((None, name)) => return Err(Refusal::create(format!("Unknown codec '{name}'"))),
+        Some((None, name)) => return Err(cannot(format!("Unknown codec '{name}'"))),
         None if number.is_none() => {
-            return Err(Refusal::create(format!("Missing {codec} or {pt} of a stream")));
+            return Err(cannot(format!("Missing {codec} or {pt} of a stream")));
         }
         None => Codec::ALL.into_iter().find(|c| fixed(c) == number && c.is_video() == video),
     };
     if spec.codec.is_some_and(|codec| codec.is_video() != video) {
         let text = format!("Not a codec for {} ({codec})", spec.kind.name());
-        return Err(Refusal::create(text));
+        return Err(cannot(text));
     }
     // 0 stands for "not given" wherever it cannot be meant.
     let usual = spec.codec.map_or(0, |codec| offered_payload_type(codec).get());
     let number = number.filter(|number| *number > 0).unwrap_or(usual.into());
     let number = u8::try_from(number).ok().and_then(PayloadType::new);
-    let number = number.ok_or_else(|| Refusal::create(format!("Not a payload type ({pt})")))?;
+    let number = number.ok_or_else(|| cannot(format!("Not a payload type ({pt})")))?;
     spec.pt = number.get();
     spec.fmtp = body.filled(fmtp).map(|text| on_one_line(&text, fmtp)).transpose()?;
     Ok(())
@@ -286,7 +288,7 @@ pub(crate) fn format(
 /// Text that goes into a session description.
 pub(crate) fn on_one_line(text: &str, name: &str) -> Result<String, Refusal> {
     match text.chars().any(char::is_control) {
-        true => Err(Refusal::create(format!("More than one line ({name})"))),
+        true => Err(cannot(format!("More than one line ({name})"))),
         false => Ok(text.to_owned()),
     }
 }
@@ -304,7 +306,7 @@ fn datatype(text: Option<&str>) -> Result<DataKind, Refusal> {
     match text {
         None | Some("text") => Ok(DataKind::Text),
         Some("binary") => Ok(DataKind::Binary),
-        Some(_) => Err(Refusal::create("Invalid element (datatype can only be text or binary)")),
+        Some(_) => Err(cannot("Invalid element (datatype can only be text or binary)")),
     }
 }
 
@@ -314,7 +316,7 @@ type Addresses = (Option<IpAddr>, Option<IpAddr>);
 fn addresses(body: &Body<'_>, group: &str, interface: &str) -> Result<Addresses, Refusal> {
     let group_at = address(body, group)?;
     if group_at.is_some_and(|group| !group.is_multicast()) {
-        return Err(Refusal::create(format!("Not a multicast group ({group})")));
+        return Err(cannot(format!("Not a multicast group ({group})")));
     }
     Ok((group_at, address(body, interface)?))
 }
@@ -322,6 +324,6 @@ fn addresses(body: &Body<'_>, group: &str, interface: &str) -> Result<Addresses,
 /// An address; 456 for what is none (names of interfaces are not known here).
 fn address(body: &Body<'_>, name: &str) -> Result<Option<IpAddr>, Refusal> {
     let Some(text) = body.filled(name) else { return Ok(None) };
-    let refused = |_| Refusal::create(format!("Not an address of ours ({name})"));
+    let refused = |_| cannot(format!("Not an address of ours ({name})"));
     text.parse().map(Some).map_err(refused)
 }

@@ -1,6 +1,7 @@
 //! A mountpoint: what it is, where its media come from, who watches, and how `list` and `info`
 //! show it (plugin-streaming §1, §3).
 
+use crate::api::{Body, is_same};
 use crate::media::StreamSpec;
 use crate::source::{FileSpec, RtspSpec};
 use bifrons_core::media::{DataKind, IngestId, MediaKind, Port, PortId};
@@ -112,8 +113,10 @@ pub(crate) struct Mountpoint {
 
 impl Mountpoint {
     /// Whether a body that gave this secret may see everything.
-    pub(crate) fn is_open_to(&self, body: &crate::api::Body<'_>) -> bool {
-        self.profile.secret.as_deref().is_none_or(|secret| body.knows("secret", secret))
+    pub(crate) fn is_open_to(&self, body: &Body<'_>) -> bool {
+        let given = body.text("secret");
+        let knows = |secret: &str| given.is_some_and(|given| is_same(given, secret));
+        self.profile.secret.as_deref().is_none_or(knows)
     }
 
     /// An item of `list`.

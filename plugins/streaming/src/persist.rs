@@ -6,9 +6,9 @@
 
 use crate::mountpoint::{Kind, Mountpoint, Rules, Stream, datatype};
 use crate::source::{FileSpec, Override, RtspSpec};
-use bifrons_core::config::{Element, Group, Tree, Value as Setting, jcfg};
+use bifrons_core::config::{Element, Group, Tree, Value as Setting};
 use bifrons_core::media::{DataKind, MediaKind};
-use bifrons_core::plugin::{Id, StoreRequest};
+use bifrons_core::plugin::{Id, Ledger};
 use serde_json::{Map, Value, json};
 
 /// Ports that are given out where a request says 0 (§7).
@@ -122,15 +122,13 @@ fn ports(text: &str) -> Option<(u16, u16)> {
 }
 
 /// The mountpoints of a configuration, each as the request that makes it; its name is the group's.
-pub(crate) fn requests(tree: &Tree, string_ids: bool) -> Vec<Map<String, Value>> {
-    let named = tree.groups().filter(|(name, _)| !name.eq_ignore_ascii_case(GENERAL));
-    named
-        .map(|(name, group)| {
-            let mut request = request(group, string_ids);
-            request.entry("name").or_insert_with(|| json!(name));
-            request
-        })
-        .collect()
+pub(crate) fn requests<A>(ledger: &Ledger<A>, string_ids: bool) -> Vec<Map<String, Value>> {
+    let named = ledger.groups().map(|(name, group)| {
+        let mut request = request(group, string_ids);
+        request.entry("name").or_insert_with(|| json!(name));
+        request
+    });
+    named.collect()
 }
 
 /// A group as the request it stands for. What is not of the kind that its key has stays a text,
@@ -164,56 +162,34 @@ fn request(group: &Group, string_ids: bool) -> Map<String, Value> {
     request
 }
 
-/// Puts a mountpoint into the configuration, in place of what was there under its id. False where
-/// its name cannot be that of a group.
-pub(crate) fn put(tree: &mut Tree, mountpoint: &Mountpoint) -> bool {
-    let texts = matches!(mountpoint.id, Id::Text(_));
-    let name = match group_of(tree, &mountpoint.id, texts) {
-        Some(name) => name,
-        None => {
-            let name = &mountpoint.profile.name;
-            let taken = name.eq_ignore_ascii_case(GENERAL) || tree.entry(name).is_some();
-            if taken { format!("{name}-{}", mountpoint.id) } else { name.clone() }
-        }
-    };
-    if tree.entry(&name).is_some_and(|entry| entry.value.group().is_none()) {
-        return false;
-    }
-    let mut group = group(mountpoint);
-    if name != mountpoint.profile.name {
-        group.set("name", mountpoint.profile.name.as_str());
-    }
-    tree.set(&name, group);
-    true
-}
-
-/// Takes a mountpoint out of the configuration.
-pub(crate) fn take_out(tree: &mut Tree, id: &Id) {
-    if let Some(name) = group_of(tree, id, matches!(id, Id::Text(_))) {
-        tree.remove(&name);
-    }
-}
-
-/// The whole file, for [`bifrons_core::plugin::Host::store`]; the error says what cannot be
-/// written.
-pub(crate) fn file(tree: &Tree) -> Result<StoreRequest, String> {
-    let text = jcfg::write(tree).map_err(|error| error.to_string())?;
-    Ok(StoreRequest { path: None, content: text.into_bytes() })
-}
-
 /// The group that has this id.
-fn group_of(tree: &Tree, id: &Id, texts: bool) -> Option<String> {
+pub(crate) fn group_of<A>(ledger: &Ledger<A>, id: &Id) -> Option<String> {
     let has = |group: &Group| {
         let found = group.get("id")?;
-        let found =
-            if texts { Id::Text(found.text()?.into_owned()) } else { Id::Number(found.u64()?) };
+        let found = match id {
+            Id::Text(_) => Id::Text(found.text()?.into_owned()),
+            Id::Number(_) => Id::Number(found.u64()?),
+        };
         (found == *id).then_some(())
     };
-    let mut named = tree.groups().filter(|(name, _)| !name.eq_ignore_ascii_case(GENERAL));
-    named.find(|(_, group)| has(group).is_some()).map(|(name, _)| name.to_owned())
+    let mut groups = ledger.groups();
+    groups.find(|(_, group)| has(group).is_some()).map(|(name, _)| name.to_owned())
 }
 
-fn group(mountpoint: &Mountpoint) -> Group {
+/// The name of a mountpoint's group: the one it has, its own, or that with its id behind it where
+/// something else is called so.
+pub(crate) fn group_for<A>(ledger: &Ledger<A>, mountpoint: &Mountpoint) -> String {
+    let name = &mountpoint.profile.name;
+    let taken = name.eq_ignore_ascii_case(GENERAL)
+        || ledger.tree().is_some_and(|tree| tree.entry(name).is_some());
+    group_of(ledger, &mountpoint.id).unwrap_or_else(|| match taken {
+        true => format!("{name}-{}", mountpoint.id),
+        false => name.clone(),
+    })
+}
+
+/// A mountpoint as the group of this name.
+pub(crate) fn group(mountpoint: &Mountpoint, name: &str) -> Group {
     let mut group = Group::new();
     group.set("type", mountpoint.kind.asked());
     match &mountpoint.id {
@@ -221,6 +197,9 @@ fn group(mountpoint: &Mountpoint) -> Group {
         Id::Text(id) => group.set("id", id.as_str()),
     }
     let profile = &mountpoint.profile;
+    if profile.name != name {
+        group.set("name", profile.name.as_str());
+    }
     group.set("description", profile.description.as_str());
     set_texts(&mut group, &[("metadata", &profile.metadata)]);
     set_flags(&mut group, &[("is_private", profile.is_private)]);

@@ -5,13 +5,13 @@ use crate::error::{Code, Refusal};
 use crate::mountpoint::Mountpoint;
 use crate::persist::{self, General};
 use crate::ports::Cursor;
-use crate::saving::Saving;
 use crate::viewer::Viewer;
 use bifrons_core::api::{Expect, required};
 use bifrons_core::config::Tree;
 use bifrons_core::media::{Fact, PeerId};
 use bifrons_core::plugin::{
-    About, Answer, HandleKey, Host, Id, Plugin, Request, ServiceEvent, ServiceId, Ticket, Verdict,
+    About, Answer, HandleKey, Host, Id, Ledger, Plugin, ReplyKey, Request, ServiceEvent, ServiceId,
+    Ticket, Verdict,
 };
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
@@ -32,14 +32,13 @@ pub(crate) enum Owner {
 #[derive(Debug, Default)]
 pub struct Streaming {
     pub(crate) general: General,
-    /// The configuration that permanent mountpoints are written into; `None` if there is none.
-    pub(crate) tree: Option<Tree>,
+    /// The configuration that permanent mountpoints are written into.
+    pub(crate) ledger: Ledger<ReplyKey>,
     pub(crate) mountpoints: BTreeMap<Id, Mountpoint>,
     /// Mountpoints whose file or server is being tried.
     pub(crate) making: HashMap<ServiceId, Making>,
     pub(crate) services: HashMap<ServiceId, Owner>,
     pub(crate) viewers: HashMap<HandleKey, Viewer>,
-    pub(crate) saving: HashMap<Ticket, Saving>,
     pub(crate) cursor: Cursor,
     /// Mountpoints made so far: what spreads them over shards.
     pub(crate) made: u64,
@@ -105,11 +104,10 @@ impl Plugin for Streaming {
     }
 
     fn start(&mut self, host: &mut dyn Host, config: Option<&Tree>) -> Result<(), String> {
-        self.tree = config.cloned();
+        self.ledger = Ledger::new(config, |what| tracing::warn!("{what}"));
         self.general = config.map(General::read).unwrap_or_default();
         self.cursor = Cursor::new(self.general.ports);
-        let Some(tree) = config else { return Ok(()) };
-        for request in persist::requests(tree, self.general.string_ids) {
+        for request in persist::requests(&self.ledger, self.general.string_ids) {
             self.load(host, &request);
         }
         Ok(())

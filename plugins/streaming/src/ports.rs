@@ -3,7 +3,7 @@
 //! Bounds: a shard takes 896 ports. Port 0 asks for the next free one of the range; the range is
 //! walked once round at most.
 
-use crate::error::Refusal;
+use crate::error::{Refusal, cannot};
 use crate::media::StreamSpec;
 use crate::mountpoint::{Rules, Stream};
 use bifrons_core::codec::{Codec, ParameterSets};
@@ -128,7 +128,7 @@ impl Opening<'_> {
             PortError::Full => "too many ports".to_owned(),
             PortError::Unsupported => "there are none here".to_owned(),
         };
-        Err(Refusal::create(format!("No port can be opened: {text}")))
+        Err(cannot(format!("No port can be opened: {text}")))
     }
 }
 
@@ -138,10 +138,10 @@ pub(crate) fn key(rules: &Rules) -> Result<Option<MasterKey>, Refusal> {
     let profile = match suite {
         80 => SrtpProfile::Aes128CmSha1_80,
         32 => SrtpProfile::Aes128CmSha1_32,
-        _ => return Err(Refusal::create("Invalid SRTP suite (srtpsuite)")),
+        _ => return Err(cannot("Invalid SRTP suite (srtpsuite)")),
     };
     let key = MasterKey::from_base64(profile, crypto);
-    key.map(Some).ok_or_else(|| Refusal::create("Invalid SRTP key (srtpcrypto)"))
+    key.map(Some).ok_or_else(|| cannot("Invalid SRTP key (srtpcrypto)"))
 }
 
 /// What the ingest of a stream yields, enabled.
@@ -161,7 +161,7 @@ pub(crate) fn setup(spec: &StreamSpec, rules: &Rules) -> Result<IngestSetup, Ref
     }
     if let Some(sets) = spec.h264sps.as_ref().filter(|_| spec.codec == Some(Codec::H264)) {
         let text = "Not an SPS and a PPS in base64 (h264sps)";
-        let sets = ParameterSets::parse(sets).ok_or_else(|| Refusal::create(text))?;
+        let sets = ParameterSets::parse(sets).ok_or_else(|| cannot(text))?;
         setup.parameter_sets = Some(sets);
     }
     setup.relay_remb = video;

@@ -7,7 +7,7 @@
 //! ```
 
 use crate::create::{Asked, Making, created};
-use crate::error::Refusal;
+use crate::error::{Refusal, cannot};
 use crate::mountpoint::{Kind, Mountpoint};
 use crate::plugin::{Owner, Streaming};
 use crate::ports;
@@ -34,7 +34,7 @@ impl Streaming {
         let Some(service) = service_of(&mountpoint).and_then(|service| host.start_service(service))
         else {
             end_ingests(host, &mut mountpoint);
-            return Err(Refusal::create("This server plays no files and pulls no streams"));
+            return Err(cannot("This server plays no files and pulls no streams"));
         };
         mountpoint.service = Some(service);
         if matches!(&mountpoint.kind, Kind::Rtsp(rtsp) if !rtsp.failcheck) {
@@ -101,7 +101,7 @@ impl Streaming {
                 let name = &mountpoint.profile.name;
                 match asked.reply {
                     Some(reply) => {
-                        host.reply(reply, Verdict::Reply(Refusal::create(text).event()));
+                        host.reply(reply, Verdict::Reply(cannot(text).event()));
                     }
                     None => tracing::warn!(mountpoint = name, "{text}; skipped"),
                 }

@@ -2,7 +2,7 @@
 //! its layers (plugin-streaming §5, §6.4).
 
 use crate::api::{ARRAY, Body, FLAG, Field, INT, TEXT, UINT, Want, may};
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Refusal, not_watching};
 use crate::management::ID;
 use crate::plugin::Streaming;
 use crate::relay;
@@ -126,7 +126,7 @@ impl Streaming {
         let handle = request.handle;
         let former = self.watching(handle)?.watching.clone();
         let target = self.mountpoint(&body.the_id("id")?)?;
-        let former = former.ok_or_else(Refusal::not_watching)?;
+        let former = former.ok_or_else(not_watching)?;
         if !target.kind.is_switched() || !self.mountpoint(&former)?.kind.is_switched() {
             let text = "Can't switch between files: only what is live can be switched";
             return Err(Refusal::new(Code::CannotSwitch, text));

@@ -1,7 +1,7 @@
 //! Mountpoints that pull: a file, or an RTSP server (plugin-streaming §4).
 
 use crate::api::{Body, FLAG, Field, TEXT, UINT, may, must};
-use crate::error::Refusal;
+use crate::error::{Refusal, cannot};
 use crate::media::{self, StreamSpec};
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{IngestId, MediaKind};
@@ -66,14 +66,14 @@ impl FileSpec {
     pub(crate) fn read(body: &Body<'_>) -> Result<Self, Refusal> {
         body.check(&FILE)?;
         let name = body.filled("filename").unwrap_or_default();
-        if !body.flag("audio").unwrap_or(false) || body.is_set("video") {
-            return Err(Refusal::create("Only audio can be streamed from a file"));
+        if !body.flag("audio").unwrap_or(false) || body.flag("video").unwrap_or(false) {
+            return Err(cannot("Only audio can be streamed from a file"));
         }
         if name.split('/').any(|part| part == "..") {
-            return Err(Refusal::create("Can't use a file outside of its folder (filename)"));
+            return Err(cannot("Can't use a file outside of its folder (filename)"));
         }
         let format = PlayerFormat::of_name(&name).ok_or_else(|| {
-            Refusal::create("Unsupported file (filename): .opus, .alaw and .mulaw are played")
+            cannot("Unsupported file (filename): .opus, .alaw and .mulaw are played")
         })?;
         let mut spec = StreamSpec::new(MediaKind::Audio, FILE_MID, "audio");
         let (codec, pt) = match format {
@@ -84,7 +84,7 @@ impl FileSpec {
                     ["audiopt", "audiocodec", "audiortpmap", "audiofmtp"],
                 )?;
                 if spec.codec != Some(Codec::Opus) {
-                    return Err(Refusal::create("An .opus file needs audiocodec opus"));
+                    return Err(cannot("An .opus file needs audiocodec opus"));
                 }
                 (Codec::Opus, spec.pt)
             }
@@ -153,9 +153,9 @@ impl RtspSpec {
     /// Reads the keys of an RTSP mountpoint.
     pub(crate) fn read(body: &Body<'_>) -> Result<Self, Refusal> {
         body.check(&RTSP)?;
-        let url = body.filled("url").ok_or_else(|| Refusal::create("Missing url of a source"))?;
+        let url = body.filled("url").ok_or_else(|| cannot("Missing url of a source"))?;
         if !url.starts_with("rtsp://") {
-            return Err(Refusal::create("Not an rtsp:// address (url)"));
+            return Err(cannot("Not an rtsp:// address (url)"));
         }
         if body.filled("rtspiface").is_some() {
             // Media come where the connection goes out: the routes of the host choose it.
@@ -163,7 +163,7 @@ impl RtspSpec {
         }
         let (audio, video) = (wanted(body, MediaKind::Audio)?, wanted(body, MediaKind::Video)?);
         if audio.is_none() && video.is_none() {
-            return Err(Refusal::create("Can't add an RTSP mountpoint without audio or video"));
+            return Err(cannot("Can't add an RTSP mountpoint without audio or video"));
         }
         let check = body.flag("rtsp_failcheck").or(body.flag("rtsp_check"));
         let seconds = |name, otherwise| body.number(name).unwrap_or(otherwise);
@@ -171,13 +171,13 @@ impl RtspSpec {
             url,
             user: body.filled("rtsp_user"),
             password: body.filled("rtsp_pwd"),
-            quirk: body.is_set("rtsp_quirk"),
+            quirk: body.flag("rtsp_quirk").unwrap_or(false),
             failcheck: check.unwrap_or(true),
             reconnect_delay_s: seconds("rtsp_reconnect_delay", 5).max(1),
             session_timeout_s: seconds("rtsp_session_timeout", 0),
             timeout_s: seconds("rtsp_timeout", 10).max(1),
             connect_timeout_s: seconds("rtsp_conn_timeout", 5).max(1),
-            notifies: body.is_set("rtsp_notify_changes"),
+            notifies: body.flag("rtsp_notify_changes").unwrap_or(false),
             audio,
             video,
         })
@@ -241,7 +241,7 @@ fn wanted(body: &Body<'_>, kind: MediaKind) -> Result<Option<Override>, Refusal>
         MediaKind::Audio => ("audio", ["audiopt", "audiocodec", "audiortpmap", "audiofmtp"]),
         _ => ("video", ["videopt", "videocodec", "videortpmap", "videofmtp"]),
     };
-    if !body.is_set(name) {
+    if !body.flag(name).unwrap_or(false) {
         return Ok(None);
     }
     let [pt, codec, rtpmap, fmtp] = keys;

@@ -2,7 +2,7 @@
 //! (plugin-streaming §5).
 
 use crate::api::{ARRAY, Body, FLAG, Field, TEXT, UINT, Want, may};
-use crate::error::{Code, Refusal};
+use crate::error::{Code, Refusal, not_watching};
 use crate::management::ID;
 use crate::mountpoint::{Kind, Mountpoint};
 use crate::offer;
@@ -59,10 +59,10 @@ impl Streaming {
         let mids = body.texts("media")?.unwrap_or_default();
         let mountpoint = self.mountpoint(&body.the_id("id")?)?;
         body.prove("pin", mountpoint.profile.pin.as_deref())?;
-        let restart = body.is_set("restart");
-        let viewer = self.viewers.get(&request.handle).ok_or_else(Refusal::not_watching)?;
+        let restart = body.flag("restart").unwrap_or(false);
+        let viewer = self.viewers.get(&request.handle).ok_or_else(not_watching)?;
         let again = match &viewer.watching {
-            None if restart => return Err(Refusal::not_watching()),
+            None if restart => return Err(not_watching()),
             None => false,
             Some(id) if *id != mountpoint.id => {
                 return Err(Refusal::new(Code::InvalidState, "Already watching a stream"));
@@ -182,7 +182,7 @@ impl Streaming {
     /// The viewer of a handle that watches something; 455 for one that does not.
     pub(crate) fn watching(&mut self, handle: HandleKey) -> Result<&mut Viewer, Refusal> {
         let viewer = self.viewers.get_mut(&handle).filter(|viewer| viewer.watching.is_some());
-        viewer.ok_or_else(Refusal::not_watching)
+        viewer.ok_or_else(not_watching)
     }
 
     /// Tells the shards what a viewer gets now.
