@@ -8,8 +8,10 @@
 //! and in nothing else but `list`, which is linear in the mountpoints.
 
 mod api;
+mod config;
 mod create;
 mod error;
+mod legacy;
 mod management;
 mod media;
 mod mountpoint;
@@ -23,6 +25,7 @@ mod recording;
 mod relay;
 mod saving;
 mod selection;
+mod show;
 mod source;
 mod viewer;
 mod watch;

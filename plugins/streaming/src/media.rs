@@ -1,8 +1,9 @@
 //! What a mountpoint of type `rtp` is to carry: the items of `media`, or the older keys for one
 //! stream of each kind (plugin-streaming §4).
 
-use crate::api::{ARRAY, Body, FLAG, Field, TEXT, UINT, Want, may, must};
+use crate::api::{Body, FLAG, Field, TEXT, UINT, Want, may, must};
 use crate::error::{Refusal, cannot};
+use crate::legacy;
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{DataKind, MediaKind};
 use bifrons_core::rtp::PayloadType;
@@ -36,45 +37,6 @@ const ITEM: [Field; 22] = [
     may("buffermsg", FLAG),
     may("videosimulcast", FLAG),
     may("videosvc", FLAG),
-];
-
-/// The older keys, and what goes for all items.
-const LEGACY: [Field; 35] = [
-    may("media", ARRAY),
-    may("audio", FLAG),
-    may("video", FLAG),
-    may("data", FLAG),
-    may("audioport", Want::Port),
-    may("audiortcpport", Want::Port),
-    may("audiopt", UINT),
-    may("audiomcast", TEXT),
-    may("audioiface", TEXT),
-    may("audiocodec", TEXT),
-    may("audiortpmap", TEXT),
-    may("audiofmtp", TEXT),
-    may("audioskew", FLAG),
-    may("videoport", Want::Port),
-    may("videortcpport", Want::Port),
-    may("videopt", UINT),
-    may("videomcast", TEXT),
-    may("videoiface", TEXT),
-    may("videocodec", TEXT),
-    may("videortpmap", TEXT),
-    may("videofmtp", TEXT),
-    may("videosimulcast", FLAG),
-    may("videoport2", Want::Port),
-    may("videoport3", Want::Port),
-    may("videoskew", FLAG),
-    may("videosvc", FLAG),
-    may("h264sps", TEXT),
-    may("dataport", Want::Port),
-    may("datamcast", TEXT),
-    may("dataiface", TEXT),
-    may("datatype", TEXT),
-    may("databuffermsg", FLAG),
-    may("buffermsg", FLAG),
-    may("videobufferkf", FLAG),
-    may("bufferkf", FLAG),
 ];
 
 /// A stream as asked for.
@@ -137,13 +99,13 @@ impl StreamSpec {
 
 /// The streams that a `create` of type `rtp` asks for, and whether it uses the older keys.
 pub(crate) fn streams(body: &Body<'_>) -> Result<(Vec<StreamSpec>, bool), Refusal> {
-    body.check(&LEGACY)?;
+    body.check(&legacy::KEYS)?;
     if body.has("bufferkf") || body.has("videobufferkf") {
         tracing::warn!("bufferkf is obsolete: bufferkf_ms and bufferkf_bytes say how much is kept");
     }
-    let legacy = !body.has("media");
-    let streams = match legacy {
-        true => legacy_streams(body)?,
+    let older = !body.has("media");
+    let streams = match older {
+        true => legacy::streams(body)?,
         false => {
             let items = body.items("media", &ITEM)?;
             items.iter().map(|item| stream(item, body)).collect::<Result<Vec<_>, _>>()?
@@ -163,7 +125,7 @@ pub(crate) fn streams(body: &Body<'_>) -> Result<(Vec<StreamSpec>, bool), Refusa
     if streams.iter().filter(|stream| stream.kind == MediaKind::Data).count() > 1 {
         return Err(cannot("Only one data stream in a mountpoint"));
     }
-    Ok((streams, legacy))
+    Ok((streams, older))
 }
 
 /// One item of `media`; of data it may leave its rules to the request as a whole.
@@ -202,47 +164,8 @@ fn stream(item: &Body<'_>, body: &Body<'_>) -> Result<StreamSpec, Refusal> {
     Ok(spec)
 }
 
-fn legacy_streams(body: &Body<'_>) -> Result<Vec<StreamSpec>, Refusal> {
-    let mut streams = Vec::new();
-    if body.flag("audio").unwrap_or(false) {
-        body.check(&[must("audioport", Want::Port), must("audiopt", UINT)])?;
-        let mut spec = StreamSpec::new(MediaKind::Audio, "a", "audio");
-        spec.port = body.port("audioport").unwrap_or(0);
-        spec.rtcp_port = body.port("audiortcpport");
-        (spec.group, spec.interface) = addresses(body, "audiomcast", "audioiface")?;
-        format(&mut spec, body, ["audiopt", "audiocodec", "audiortpmap", "audiofmtp"])?;
-        spec.skew = body.flag("audioskew").unwrap_or(false);
-        streams.push(spec);
-    }
-    if body.flag("video").unwrap_or(false) {
-        body.check(&[must("videoport", Want::Port), must("videopt", UINT)])?;
-        let mut spec = StreamSpec::new(MediaKind::Video, "v", "video");
-        spec.port = body.port("videoport").unwrap_or(0);
-        spec.rtcp_port = body.port("videortcpport");
-        (spec.group, spec.interface) = addresses(body, "videomcast", "videoiface")?;
-        format(&mut spec, body, ["videopt", "videocodec", "videortpmap", "videofmtp"])?;
-        spec.skew = body.flag("videoskew").unwrap_or(false);
-        spec.simulcast = body.flag("videosimulcast").unwrap_or(false);
-        spec.svc = body.flag("videosvc").unwrap_or(false);
-        layers(&mut spec, [body.port("videoport2"), body.port("videoport3")]);
-        spec.h264sps = body.filled("h264sps");
-        streams.push(spec);
-    }
-    if body.flag("data").unwrap_or(false) {
-        body.check(&[must("dataport", Want::Port)])?;
-        let mut spec = StreamSpec::new(MediaKind::Data, "d", "data");
-        spec.port = body.port("dataport").unwrap_or(0);
-        (spec.group, spec.interface) = addresses(body, "datamcast", "dataiface")?;
-        spec.datatype = datatype(body.text("datatype"))?;
-        spec.buffermsg =
-            body.flag("databuffermsg").unwrap_or(body.flag("buffermsg").unwrap_or(false));
-        streams.push(spec);
-    }
-    Ok(streams)
-}
-
 /// Simulcast takes further ports, SVC is known for VP9 only, and there is one of the two.
-fn layers(spec: &mut StreamSpec, more_ports: [Option<u16>; 2]) {
+pub(crate) fn layers(spec: &mut StreamSpec, more_ports: [Option<u16>; 2]) {
     spec.svc &= spec.codec == Some(Codec::Vp9) && !spec.simulcast;
     if spec.simulcast {
         spec.more_ports = more_ports;
@@ -302,7 +225,7 @@ fn msid(text: &str) -> Option<Msid> {
     }
 }
 
-fn datatype(text: Option<&str>) -> Result<DataKind, Refusal> {
+pub(crate) fn datatype(text: Option<&str>) -> Result<DataKind, Refusal> {
     match text {
         None | Some("text") => Ok(DataKind::Text),
         Some("binary") => Ok(DataKind::Binary),
@@ -313,7 +236,11 @@ fn datatype(text: Option<&str>) -> Result<DataKind, Refusal> {
 type Addresses = (Option<IpAddr>, Option<IpAddr>);
 
 /// Multicast group and interface, from keys of these names.
-fn addresses(body: &Body<'_>, group: &str, interface: &str) -> Result<Addresses, Refusal> {
+pub(crate) fn addresses(
+    body: &Body<'_>,
+    group: &str,
+    interface: &str,
+) -> Result<Addresses, Refusal> {
     let group_at = address(body, group)?;
     if group_at.is_some_and(|group| !group.is_multicast()) {
         return Err(cannot(format!("Not a multicast group ({group})")));

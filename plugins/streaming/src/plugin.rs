@@ -1,9 +1,9 @@
 //! Streaming behind the plugin contract: the tables, and which request goes where.
 
+use crate::config::{self, General};
 use crate::create::Making;
 use crate::error::{Code, Refusal};
 use crate::mountpoint::Mountpoint;
-use crate::persist::{self, General};
 use crate::ports::Cursor;
 use crate::viewer::Viewer;
 use bifrons_core::api::{Expect, required};
@@ -107,7 +107,7 @@ impl Plugin for Streaming {
         self.ledger = Ledger::new(config, |what| tracing::warn!("{what}"));
         self.general = config.map(General::read).unwrap_or_default();
         self.cursor = Cursor::new(self.general.ports);
-        for request in persist::requests(&self.ledger, self.general.string_ids) {
+        for request in config::requests(&self.ledger, self.general.string_ids) {
             self.load(host, &request);
         }
         Ok(())
