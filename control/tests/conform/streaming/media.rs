@@ -70,7 +70,7 @@ fn streaming_24_and_62_a_disabled_mountpoint_is_silent() {
         viewer.packets("0", 20).await;
         let got = viewer.received("0").await;
         assert_eq!(got.ssrcs.len(), 1);
-        assert!(got.lost() >= 40, "a gap as long as the pause: {}", got.lost());
+        assert!(got.lost() >= 20, "a gap as long as the pause: {}", got.lost());
     });
 }
 
@@ -153,8 +153,11 @@ fn streaming_44_a_second_sender_is_not_heard_while_the_first_one_is() {
         let viewer = stage.watch(&id).await;
         viewer.packets("0", 20).await;
         second.hold(false);
-        let count = viewer.a_second_of("0").await;
-        assert!((35..=65).contains(&count), "one sender's packets: {count}");
+        let (came, sent) = (viewer.received("0").await.packets, first.state.borrow().seq);
+        tokio::time::sleep(SECOND).await;
+        let came = viewer.received("0").await.packets - came;
+        let sent = u64::from(first.state.borrow().seq.wrapping_sub(sent));
+        assert!(came.abs_diff(sent) <= 5, "{came} came, the first sender sent {sent}");
         first.hold(true);
         tokio::time::sleep(SECOND + SECOND / 2).await;
         viewer.packets("0", 20).await;

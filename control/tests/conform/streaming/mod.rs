@@ -4,6 +4,7 @@
 
 mod api;
 mod feed;
+mod files;
 mod layers;
 mod media;
 mod operator;

@@ -228,7 +228,7 @@ fn streaming_64_an_answer_on_a_connection_that_is_up_is_started() {
 }
 
 #[test]
-fn streaming_18_and_25_and_42_files_are_not_for_everything() {
+fn streaming_18_what_is_no_file_for_us_is_refused() {
     run(async {
         let mut stage = Stage::set().await;
         let file = |name: &str, video: bool| {
