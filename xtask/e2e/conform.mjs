@@ -29,7 +29,7 @@ const network = await import('./lib/network.mjs');
 const { openClient } = await import('./lib/client.mjs');
 const { startMute } = await import('./lib/mute.mjs');
 const { startServer } = await import('./lib/server.mjs');
-const parts = ['core', 'core-messages', 'http', 'echotest', 'videoroom', 'cascade'];
+const parts = ['core', 'core-messages', 'http', 'echotest', 'streaming', 'videoroom', 'cascade'];
 const modules = await Promise.all(parts.map((part) => import(`./conform/${part}.mjs`)));
 
 /** What the server is started with, by the name a check asks for. */

@@ -13,10 +13,10 @@ const ECHOTEST = 78;
 const OTHERS = 79;
 const MEMBER = 80;
 
-/** Requests of the VideoRoom that are answered by an event. */
+/** Requests of VideoRoom and Streaming that are answered by an event. */
 const LATER = [
   'join', 'joinandconfigure', 'configure', 'publish', 'unpublish', 'start', 'pause', 'switch',
-  'leave', 'subscribe', 'unsubscribe', 'update',
+  'leave', 'subscribe', 'unsubscribe', 'update', 'watch',
 ];
 
 /** The id that a request is given, if it asks for one. */
@@ -27,7 +27,11 @@ function given({ janus, id, plugin }) {
 }
 
 /** What a plugin would say: that the wanted room is made or joined, and nothing otherwise. */
-function data({ request, room, ptype } = {}) {
+function data({ request, room, ptype, type, id, media } = {}) {
+  if (request === 'create' && type) {
+    const ports = (media ?? []).map(() => ({ port: 9, rtcp_port: 9 }));
+    return { streaming: 'created', stream: { id, ports } };
+  }
   if (request === 'create') return { videoroom: 'created', room };
   if (request === 'join' && ptype === 'publisher') return { videoroom: 'joined', room, id: MEMBER };
   return {};
