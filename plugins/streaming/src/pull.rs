@@ -116,7 +116,11 @@ impl Streaming {
     fn source_heard(&mut self, host: &mut dyn Host, id: &Id, event: &ServiceEvent) {
         let Some(mountpoint) = self.mountpoints.get_mut(id) else { return };
         let what = match event {
-            ServiceEvent::Described { media } => return describe(host, mountpoint, media),
+            ServiceEvent::Described { media } => {
+                describe(host, mountpoint, media);
+                let viewers = mountpoint.viewers.clone();
+                return viewers.into_iter().for_each(|handle| self.sync(host, handle));
+            }
             ServiceEvent::Failed { text } => {
                 tracing::warn!(mountpoint = %id, "the source has failed: {text}");
                 if let Some(service) = mountpoint.service.take() {

@@ -4,14 +4,14 @@ use super::stage::{Stage, Viewer, audio, fresh, run};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// A second of silence in A-law, for as long as the test runs.
+/// A second of silence in µ-law, for as long as the test runs.
 struct Silence(PathBuf);
 
 impl Silence {
     fn new(name: &str) -> Self {
-        let name = format!("bifrons-{}-{name}.alaw", std::process::id());
+        let name = format!("bifrons-{}-{name}.mulaw", std::process::id());
         let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, [0xD5; 8000]).expect("written");
+        std::fs::write(&path, [0xFF; 8000]).expect("written");
         Silence(path)
     }
 
@@ -65,7 +65,7 @@ fn streaming_67_a_viewer_on_demand_hears_it_from_its_beginning() {
         viewer.packets("0", 20).await;
         viewer.is_continuous("0").await;
         let got = viewer.received("0").await;
-        assert_eq!(got.payload_type, 8);
+        assert_eq!(got.payload_type, 0);
         let stamps: Vec<u32> = got.headers.iter().map(|header| header.timestamp).collect();
         let steps = stamps.windows(2).filter(|pair| pair[1].wrapping_sub(pair[0]) == 160).count();
         assert!(steps + 2 >= stamps.len() - 1, "by 160, but for the pause: {stamps:?}");
