@@ -88,7 +88,8 @@ fn textroom_posts_are_what_the_room_hears() {
         let post = inbox.next().await;
         assert_eq!(post.line, "POST /chat?room=1 HTTP/1.1");
         assert_eq!(post.content_type.as_deref(), Some("application/json"));
-        assert_eq!(said, [post.body.clone()], "the very message, and no whisper before it");
+        let heard = std::slice::from_ref(&post.body);
+        assert_eq!(said, heard, "the very message, and no whisper before it");
         assert_eq!(post.body["text"], "hé");
         // What the server answers, an error even, is not looked at.
         let body = json!({"request": "announcement", "room": room, "secret": "s", "text": "hear!"});
