@@ -25,6 +25,7 @@ import pages from './scenarios/pages.mjs';
 import senders from './scenarios/senders.mjs';
 import streaming from './scenarios/streaming.mjs';
 import videoroom from './scenarios/videoroom.mjs';
+import whip from './scenarios/whip.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -32,6 +33,7 @@ const { values: options } = parseArgs({
     binary: { type: 'string' },
     demos: { type: 'string' },
     python: { type: 'string' },
+    whip: { type: 'string' },
     only: { type: 'string', multiple: true },
     browsers: { type: 'string', default: 'chromium,firefox' },
     transports: { type: 'string', default: 'ws,http' },
@@ -54,7 +56,8 @@ function plan() {
       }
     }
   }
-  for (const scenario of [...pages, ...demos, ...mixed, ...senders, ...streaming, ...clients]) {
+  const others = [...pages, ...demos, ...mixed, ...senders, ...streaming, ...clients, ...whip];
+  for (const scenario of others) {
     if (scenario.servers && !scenario.servers.includes(options.server)) continue;
     const variants = scenario.each ? browsers.map((name) => [name]) : [scenario.browsers ?? []];
     for (const names of variants) {
@@ -132,6 +135,7 @@ class Runner {
           address: ADDRESS[transport],
           artifacts: this.artifacts,
           python: options.python,
+          whip: options.whip,
           server: options.server,
           note: (text) => notes.push(text),
         });

@@ -23,7 +23,7 @@ pub(crate) fn run(tree: &Tree, rest: &[String], tally: &mut Tally) -> Outcome<()
         debian::ensure(debian::STOCK_JANUS)?;
     }
     clients::place_scripts(tree)?;
-    let python = python(tree)?;
+    let (python, whip) = (python(tree)?, whip(tree)?);
     let mut runner = Invocation::new("node", "run.mjs").within(&tree.e2e());
     if !against_janus {
         serve::build(tree, "ci")?;
@@ -31,6 +31,7 @@ pub(crate) fn run(tree: &Tree, rest: &[String], tally: &mut Tally) -> Outcome<()
     }
     runner = runner.arg("--artifacts").arg(tree.target.join("e2e"));
     runner = runner.arg("--demos").arg(tree.demos()).arg("--python").arg(python);
+    runner = runner.arg("--whip").arg(whip);
     for word in rest {
         runner = runner.arg(word);
     }
@@ -41,6 +42,15 @@ pub(crate) fn run(tree: &Tree, rest: &[String], tally: &mut Tally) -> Outcome<()
     let (passed, failed) = count.unwrap_or((0, 1));
     tally.add("end to end", passed, if held { failed } else { failed.max(1) });
     Ok(())
+}
+
+/// Debian's WHIP server, unpacked below the build folder. What it requires is in our lock file.
+fn whip(tree: &Tree) -> Outcome<std::path::PathBuf> {
+    let folder = tree.target.join("whip");
+    if !folder.join("usr/share/simple-whip-server/src/server.js").is_file() {
+        debian::unpack("simple-whip-server", &folder)?;
+    }
+    Ok(folder)
 }
 
 /// A Python with aiortc, in an environment of its own below the build folder.

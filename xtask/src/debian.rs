@@ -165,6 +165,31 @@ pub(crate) fn ensure(packages: &[Package]) -> Outcome<()> {
     Err(format!("apt-get reported success, yet what {left} should bring is still not found"))
 }
 
+/// Unpacks a package below `folder`, whatever it depends on, and installs nothing: for programs in
+/// scripts, which need not fit the Node.js that is here, and whose service nobody is to start.
+pub(crate) fn unpack(package: &str, folder: &Path) -> Outcome<()> {
+    let cannot = |error: std::io::Error| format!("{}: {error}", folder.display());
+    std::fs::create_dir_all(folder).map_err(cannot)?;
+    let download =
+        || Invocation::new("apt-get", "-q download").arg(package).within(folder).run("fetching it");
+    if !on_path("apt-get") {
+        return Err(format!("only Debian has {package}, and this machine has no apt-get"));
+    }
+    if !download()? {
+        if is_root() {
+            Invocation::new("apt-get", "-qq update").run("refreshing the package lists")?;
+        }
+        if !download()? {
+            return Err(format!("apt-get could not fetch {package}; its message is above"));
+        }
+    }
+    let mut files = std::fs::read_dir(folder).map_err(cannot)?.flatten().map(|entry| entry.path());
+    let file = files.find(|path| path.extension().is_some_and(|kind| kind == "deb"));
+    let file = file.ok_or_else(|| format!("apt-get fetched no {package}"))?;
+    let done = Invocation::new("dpkg-deb", "-x").arg(&file).arg(folder).run("unpacking it")?;
+    if done { Ok(()) } else { Err(format!("{} could not be unpacked", file.display())) }
+}
+
 /// The missing packages' names, with spaces between.
 fn names(packages: &[Package]) -> String {
     let missing: Vec<_> =

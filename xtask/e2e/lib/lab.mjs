@@ -131,12 +131,12 @@ export async function up(lab, name) {
 }
 
 /** Attaches `name` in session `session` as subscriber of `feeds`; answers the offer. */
-export async function watch(lab, session, name, room, feeds, privateId, tracks) {
+export async function watch(lab, session, name, room, feeds, privateId, tracks, more = {}) {
   await lab.attach({ name, session, plugin: 'janus.plugin.videoroom' });
   const streams = feeds.map((feed) => (typeof feed === 'object' ? feed : { feed }));
   const attached = await lab.ask({
     name,
-    message: { request: 'join', ptype: 'subscriber', room, streams, private_id: privateId },
+    message: { request: 'join', ptype: 'subscriber', room, streams, private_id: privateId, ...more },
     like: { videoroom: 'attached' },
   });
   await answer(lab, name, attached.jsep, room, tracks);

@@ -308,6 +308,52 @@ function descriptions({ name }) {
   };
 }
 
+/** Publishes as a WHIP client does: one POST of an offer, all candidates in it. */
+async function whip({ name, url, token, video }) {
+  const pc = new RTCPeerConnection();
+  const sending = { direction: 'sendonly' };
+  pc.addTransceiver(tone(), sending);
+  pc.addTransceiver(picture(video), sending);
+  await pc.setLocalDescription();
+  await new Promise((resolve) => {
+    const look = () => pc.iceGatheringState === 'complete' && resolve();
+    pc.onicegatheringstatechange = look;
+    look();
+  });
+  const headers = { 'Content-Type': 'application/sdp', Authorization: `Bearer ${token}` };
+  const response = await fetch(url, { method: 'POST', headers, body: pc.localDescription.sdp });
+  const body = await response.text();
+  if (response.status !== 201) {
+    pc.close();
+    return { status: response.status, body };
+  }
+  await pc.setRemoteDescription({ type: 'answer', sdp: body });
+  // `stats` looks where janus.js keeps its connection.
+  people.set(name, { handle: { webrtcStuff: { pc } }, up: [], events: [], tracks: new Map() });
+  return { status: 201, resource: new URL(response.headers.get('Location'), url).href };
+}
+
+/** Restarts ICE as a WHIP client does: new credentials both ways, nothing else. */
+async function whipRestart({ name, resource, token }) {
+  const { pc } = people.get(name).handle.webrtcStuff;
+  await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+  const lines = pc.localDescription.sdp.split('\r\n');
+  const own = (start) => lines.find((line) => line.startsWith(start));
+  const response = await fetch(resource, {
+    method: 'PATCH',
+    headers: { 'Content-Type': 'application/trickle-ice-sdpfrag', Authorization: `Bearer ${token}`, 'If-Match': '"*"' },
+    body: `${own('a=ice-ufrag:')}\r\n${own('a=ice-pwd:')}\r\n`,
+  });
+  if (response.status !== 200) return { status: response.status };
+  const fragment = await response.text();
+  const theirs = (key) => fragment.match(new RegExp(`${key}:(\\S+)`))[0];
+  const sdp = pc.remoteDescription.sdp
+    .replace(/ice-ufrag:\S+/g, theirs('ice-ufrag'))
+    .replace(/ice-pwd:\S+/g, theirs('ice-pwd'));
+  await pc.setRemoteDescription({ type: 'answer', sdp });
+  return { status: 200, ufrag: theirs('ice-ufrag') };
+}
+
 const states = ({ name }) => people.get(name).up;
 const eventsOf = ({ name }) => people.get(name).events.map((event) => event.message);
 
@@ -332,4 +378,5 @@ window.lab = {
   connect, attach, expect, send, ask, createOffer, createAnswer, handleAnswer,
   stats, colour, unmute, descriptions, states, eventsOf, detach, hangup, vanish, destroy, echoData, maxMessage, say, told,
   canTalk,
+  whip, whipRestart,
 };
