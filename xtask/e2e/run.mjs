@@ -20,6 +20,7 @@ import { ADDRESS, startServer } from './lib/server.mjs';
 import clients from './scenarios/clients.mjs';
 import demos from './scenarios/demos.mjs';
 import echotest from './scenarios/echotest.mjs';
+import events from './scenarios/events.mjs';
 import mixed from './scenarios/mixed.mjs';
 import pages from './scenarios/pages.mjs';
 import senders from './scenarios/senders.mjs';
@@ -56,7 +57,7 @@ function plan() {
       }
     }
   }
-  const others = [...pages, ...demos, ...mixed, ...senders, ...streaming, ...clients, ...whip];
+  const others = [...pages, ...demos, ...mixed, ...senders, ...streaming, ...clients, ...whip, ...events];
   for (const scenario of others) {
     if (scenario.servers && !scenario.servers.includes(options.server)) continue;
     const variants = scenario.each ? browsers.map((name) => [name]) : [scenario.browsers ?? []];

@@ -89,6 +89,9 @@ pub(crate) const BROKERS: &[Package] = &[
     program("nanomsg-utils", "nanocat"),
 ];
 
+/// To start the server as a service manager does.
+pub(crate) const SERVICES: &[Package] = &[program("systemd", "systemd-socket-activate")];
+
 /// To give the relay tests a TURN server.
 pub(crate) const TURN: &[Package] = &[program("coturn", "turnserver")];
 

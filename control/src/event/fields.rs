@@ -29,6 +29,18 @@ pub fn number(
     fields.get(name).map(read).transpose()
 }
 
+/// A port. Janus wants it as a text here, and as a number in its file; both are taken.
+pub fn port(fields: &Map<String, Value>, name: &str) -> Result<Option<u16>, QueryError> {
+    let read = |value: &Value| {
+        let number = match value.as_str() {
+            Some(digits) => digits.parse().ok(),
+            None => value.as_u64().and_then(|number| u16::try_from(number).ok()),
+        };
+        number.filter(|port| *port > 0).ok_or(QueryError::wrong(name, "a port"))
+    };
+    fields.get(name).map(read).transpose()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +56,9 @@ mod tests {
             assert_eq!(wrong.map(|error| error.code), Some(413));
         }
         assert!(number(fields, "d", 9).is_err() && number(fields, "c", 6).is_err());
+        let ports = json!({"a": "12201", "b": 12201, "c": "12201x", "d": 65536, "e": "0"});
+        let ports = ports.as_object().unwrap();
+        assert_eq!((port(ports, "a"), port(ports, "b")), (Ok(Some(12201)), Ok(Some(12201))));
+        assert!(["c", "d", "e"].iter().all(|name| port(ports, name).is_err()));
     }
 }

@@ -24,6 +24,9 @@ export const ADMIN = {
 const SOCKET = `/tmp/bifrons-e2e-${process.pid}`;
 export const UNIX = { api: `file://${SOCKET}-api`, admin: `file://${SOCKET}-admin` };
 
+/** Where it sends events, once it is told to send any. */
+export const EVENTS = { http: 18090, gelf: 12201 };
+
 /** The whole configuration, as the documentation of Janus describes these keys. */
 function configuration(folder, general) {
   const libraries = DEBIAN;
@@ -50,6 +53,26 @@ plugins: {
 }
 transports: {
 	disable = "libjanus_mqtt.so,libjanus_nanomsg.so,libjanus_rabbitmq.so"
+}
+events: {
+	broadcast = true
+	disable = "libjanus_mqttevh.so,libjanus_nanomsgevh.so,libjanus_rabbitmqevh.so,libjanus_wsevh.so"
+}
+`,
+    'janus.eventhandler.sampleevh.jcfg': `general: {
+	enabled = true
+	events = "none"
+	grouping = true
+	backend = "http://127.0.0.1:${EVENTS.http}"
+}
+`,
+    'janus.eventhandler.gelfevh.jcfg': `general: {
+	enabled = true
+	events = "none"
+	backend = "127.0.0.1"
+	port = ${EVENTS.gelf}
+	protocol = "udp"
+	max_message_len = 1024
 }
 `,
     'janus.transport.http.jcfg': `general: {
