@@ -126,7 +126,8 @@ fn rest(
     info: &mut Object,
 ) {
     let view = core.connection_view(key);
-    info.put("flags", flags(view.as_ref()));
+    let early = core.sessions().find(key).map_or(0, |(_, handle)| handle.early.len());
+    info.put("flags", flags(view.as_ref(), early > 0));
     if let Some(view) = &view {
         info.put("agent-created", clock.us(view.since));
         info.put_some("agent-started", view.opened.map(|at| clock.us(at)));
@@ -139,10 +140,13 @@ fn rest(
         sdps.put_some("remote", view.remote_sdp.as_deref());
     }
     info.put("sdps", sdps);
-    let early = core.sessions().find(key).map_or(0, |(_, handle)| handle.early.len());
     info.put_some("pending-trickles", (early > 0).then_some(early));
-    // What waits to leave is a turn's worth on the shard, never more.
-    info.put("queued-packets", 0);
+    // Without a PeerConnection nothing can wait; a silent shard is named in `missing`.
+    let queued = match (&view, statistics) {
+        (None, _) => Some(0),
+        (Some(_), statistics) => statistics.map(|statistics| statistics.way.queued),
+    };
+    info.put_some("queued-packets", queued);
     if let Some(capture) = core.capture(key) {
         let path = capture.path.to_string_lossy().into_owned();
         let (flag, file) = match capture.form {
@@ -157,7 +161,8 @@ fn rest(
     }
 }
 
-fn flags(view: Option<&ConnectionView<'_>>) -> Object {
+/// `has_early`: candidates wait for the exchange of descriptions.
+fn flags(view: Option<&ConnectionView<'_>>, has_early: bool) -> Object {
     let is = |what: fn(&ConnectionView<'_>) -> bool| view.is_some_and(what);
     let mut flags = Object::default();
     let established = is(|view| view.rounds > 0);
@@ -166,12 +171,14 @@ fn flags(view: Option<&ConnectionView<'_>>) -> Object {
     flags.put("negotiated", established);
     flags.put("processing-offer", is(|view| view.owes_answer));
     flags.put("starting", established);
-    flags.put("ice-restart", false);
+    flags.put("ice-restart", is(|view| view.restarts));
     flags.put("ready", is(|view| view.is_up));
     flags.put("stopped", false);
     flags.put("alert", view.is_none());
-    flags.put("trickle", is(|view| view.trickles));
+    flags.put("trickle", has_early || is(|view| view.trickles));
     flags.put("all-trickles", is(|view| view.all_candidates));
+    // Candidates of ours stand in every description, so none is ever sent again; the other flag is
+    // false in every call of a stock Janus, too.
     flags.put("resend-trickles", false);
     flags.put("trickle-synced", false);
     let data = |view: &ConnectionView<'_>| {

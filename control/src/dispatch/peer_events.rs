@@ -39,6 +39,8 @@ struct Told {
     /// The ICE state.
     ice: &'static str,
     handshake: bool,
+    /// Flights of it that were sent again.
+    repeats: u32,
     /// When its statistics are due.
     report_at: Option<Instant>,
 }
@@ -78,10 +80,8 @@ impl Core {
 
     fn note_dtls(&mut self, key: HandleKey, state: &str) {
         let Some(about) = self.subject(key) else { return };
-        // The shards do not count the flights that were repeated.
-        let body =
-            json!({ "dtls": state, "stream_id": 1, "component_id": 1, "retransmissions": 0 });
-        self.note(EventKind::WebRtc, DTLS, about, body);
+        let repeats = self.peer_events.told.get(&key).map_or(0, |told| told.repeats);
+        self.note(EventKind::WebRtc, DTLS, about, dtls(state, repeats));
     }
 
     /// Candidates of a description, unless they were told already.
@@ -161,6 +161,9 @@ impl Core {
         match *fact {
             Fact::Path(selected) => self.note_path(key, selected),
             Fact::IceFailed => self.note_ice(key, "failed"),
+            Fact::HandshakeRepeats(flights) => {
+                self.peer_events.told.entry(key).or_default().repeats = flights;
+            }
             Fact::Receiving { mindex, substream, receiving } => {
                 let Some((mid, kind, about)) = line(self, mindex) else { return };
                 let mut body = json!({ "media": kind, "mid": mid });
@@ -247,16 +250,14 @@ impl Core {
             return;
         }
         let told = self.peer_events.told.remove(&key);
-        let (failed, trying) = told.map_or((false, false), |told| (true, told.handshake));
-        if reason == DownReason::IceFailed && failed {
+        if reason == DownReason::IceFailed && told.is_some() {
             let body = json!({ "ice": "failed", "stream_id": 1, "component_id": 1 });
             self.note(EventKind::WebRtc, ICE, about.clone(), body);
         }
-        if matches!(reason, DownReason::DtlsTimeout | DownReason::DtlsError) && trying {
-            let body = json!({
-                "dtls": "failed", "stream_id": 1, "component_id": 1, "retransmissions": 0
-            });
-            self.note(EventKind::WebRtc, DTLS, about.clone(), body);
+        if matches!(reason, DownReason::DtlsTimeout | DownReason::DtlsError)
+            && let Some(told) = told.filter(|told| told.handshake)
+        {
+            self.note(EventKind::WebRtc, DTLS, about.clone(), dtls("failed", told.repeats));
         }
         if self.reports_ends {
             self.peer_events.ended.entry(key).or_default().push_back((about, reason));
@@ -305,6 +306,11 @@ impl Core {
             self.note_hangup(about, reason);
         }
     }
+}
+
+/// A state of DTLS, and how many flights of the handshake were sent again until then.
+fn dtls(state: &str, repeats: u32) -> Value {
+    json!({ "dtls": state, "stream_id": 1, "component_id": 1, "retransmissions": repeats })
 }
 
 /// Values of an attribute, at whatever level it stands.

@@ -164,12 +164,16 @@ impl Connection {
     /// Whether candidates can be used: a round is complete, and none that restarts ICE is open
     /// (its candidates belong to credentials that are not in force yet).
     pub(super) fn accepts_candidates(&self) -> bool {
-        let restarting = match &self.round {
+        self.is_established() && !self.restarts()
+    }
+
+    /// Whether the round that is open restarts ICE.
+    pub(super) fn restarts(&self) -> bool {
+        match &self.round {
             Round::Idle => false,
             Round::RemoteOffer(offer) => offer.restart.is_some(),
             Round::LocalOffer(offer) => offer.restart.is_some(),
-        };
-        self.is_established() && !restarting
+        }
     }
 
     /// The mid of the first line, agreed or just offered.

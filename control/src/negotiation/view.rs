@@ -31,6 +31,8 @@ pub struct ConnectionView<'a> {
     pub owes_answer: bool,
     /// Whether an offer of ours waits for the client's answer.
     pub awaits_answer: bool,
+    /// Whether what is not answered yet restarts ICE.
+    pub restarts: bool,
     /// Whether our agents are lite.
     pub ice_lite: bool,
     /// Whether our agent began as the controlling one.
@@ -80,6 +82,7 @@ pub(super) fn of<'a>(
         rounds: connection.rounds,
         owes_answer: matches!(connection.round, Round::RemoteOffer(_)),
         awaits_answer: matches!(connection.round, Round::LocalOffer(_)),
+        restarts: connection.restarts(),
         ice_lite: settings.ice_lite,
         controlling: connection.controlling,
         trickles: connection.trickles,

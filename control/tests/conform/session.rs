@@ -47,6 +47,8 @@ pub(crate) struct Session {
     version: u64,
     /// Offers without encryption.
     pub(crate) plain: bool,
+    /// Offers to be the DTLS server, so that ours begins the handshake.
+    pub(crate) passive: bool,
 }
 
 impl Session {
@@ -64,7 +66,7 @@ impl Session {
 
     /// A handle and a peer of the test's own making.
     pub(crate) fn between(ws: Ws, at: (u64, u64), wire: Wire) -> Self {
-        Session { ws, at, wire, answer: String::new(), version: 0, plain: false }
+        Session { ws, at, wire, answer: String::new(), version: 0, plain: false, passive: false }
     }
 
     /// A call that is up.
@@ -127,7 +129,7 @@ impl Session {
             let lines: Vec<_> = sdp.lines().filter(|line| !secret(line)).collect();
             sdp = (lines.join("\r\n") + "\r\n").replace("UDP/TLS/RTP/SAVPF", "RTP/AVPF");
         }
-        sdp
+        if self.passive { sdp.replace("a=setup:actpass", "a=setup:passive") } else { sdp }
     }
 
     /// The next event that fits; those before it are let go.

@@ -43,6 +43,8 @@ struct State {
     path: Option<SocketAddr>,
     out: Vec<(SocketAddr, Vec<u8>)>,
     came: Came,
+    /// Datagrams of the handshake that the network is to lose yet.
+    losing: u32,
 }
 
 /// See the module.
@@ -89,6 +91,7 @@ impl Wire {
             path: None,
             out: Vec::new(),
             came: Came::default(),
+            losing: 0,
         };
         let wire = Wire {
             state: Rc::new(RefCell::new(state)),
@@ -140,6 +143,11 @@ impl Wire {
         }
         drop(state);
         self.work.notify_one();
+    }
+
+    /// Loses the next `count` datagrams of the handshake that come.
+    pub(crate) fn lose_handshake(&self, count: u32) {
+        self.state.borrow_mut().losing = count;
     }
 
     /// Waits for keys.
@@ -249,6 +257,7 @@ impl State {
             (Some(0..=3), _) => {
                 self.agent.handle_packet(now, to, from, bytes);
             }
+            (Some(20..=63), _) if self.losing > 0 => self.losing -= 1,
             (Some(20..=63), _) => {
                 if let Some(dtls) = &mut self.dtls {
                     dtls.handle_packet(now, bytes);

@@ -104,6 +104,9 @@ pub enum Fact {
     IceFailed,
     /// Media goes by this pair of addresses from now on; the first one begins the handshake.
     Path(SelectedPair),
+    /// So many flights of the DTLS handshake had to be sent again by now. Told before the peer is
+    /// up or down, and only when there are any.
+    HandshakeRepeats(u32),
     /// A route's source was replaced by a switch that had waited for its keyframe.
     Switched {
         /// The sink.

@@ -119,6 +119,8 @@ pub struct WayStatistics {
     pub dtls_received: Flow,
     /// DTLS records sent.
     pub dtls_sent: Flow,
+    /// Packets that waited to leave when this was told.
+    pub queued: u32,
 }
 
 /// A shard's own counters.

@@ -247,7 +247,12 @@ impl Lane {
         };
         let counters = &mut self.counters;
         let calm = catch_unwind(AssertUnwindSafe(|| {
+            let before = entry.engine.retransmissions();
             act(entry, counters);
+            let flights = entry.engine.retransmissions();
+            if flights != before {
+                out.push(FromLane::Repeated { peer, flights });
+            }
             collect(peer, entry, counters, out)
         }));
         match calm {
@@ -304,8 +309,7 @@ fn collect(peer: PeerId, entry: &mut Peer, counters: &mut LaneCounters, out: &mu
         match event {
             DtlsEvent::Connected(connected) => {
                 counters.connected += 1;
-                let (role, retransmissions) = (engine.role(), engine.retransmissions());
-                out.push(FromLane::Connected { peer, role, connected, retransmissions });
+                out.push(FromLane::Connected { peer, role: engine.role(), connected });
             }
             DtlsEvent::Closed => {
                 alive = false;

@@ -137,8 +137,13 @@ pub enum FromLane {
         role: Role,
         /// SRTP profile and keys, certificate.
         connected: Connected,
-        /// Flights we sent again, for the Admin API.
-        retransmissions: u32,
+    },
+    /// We sent flights of the handshake again, as its timer wants (RFC 6347 §4.2.4).
+    Repeated {
+        /// Which peer.
+        peer: PeerId,
+        /// How many so far.
+        flights: u32,
     },
     /// Application data from the peer (an SCTP packet).
     Data {

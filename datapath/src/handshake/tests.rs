@@ -22,6 +22,7 @@ struct Said {
     closed: bool,
     data: Vec<Vec<u8>>,
     layer: Option<Box<RecordLayer>>,
+    repeats: Vec<u32>,
 }
 
 struct Ends {
@@ -72,7 +73,10 @@ impl Ends {
             FromLane::Record { peer, datagram } => {
                 self.tell(1 - end, ToLane::Record { peer, datagram });
             }
-            FromLane::Connected { peer, role, connected, .. } => {
+            FromLane::Repeated { peer, flights } => {
+                self.said[end].entry(peer).or_default().repeats.push(flights);
+            }
+            FromLane::Connected { peer, role, connected } => {
                 assert_eq!(role, [Role::Client, Role::Server][end]);
                 let said = self.said[end].entry(peer).or_default();
                 assert!(said.connected.replace(connected).is_none(), "keys come once");
@@ -256,6 +260,30 @@ fn a_panic_over_one_peer_ends_that_peer_alone() {
 }
 
 #[test]
+fn repeated_flights_are_told_as_they_go_out() {
+    let mut ends = Ends::new(LaneLimits::default());
+    let theirs = ends.contexts[1].fingerprint();
+    ends.start(0, peer(1), Some(theirs));
+    // The first hello is lost, and so are those after one and three seconds.
+    for wait in [1, 2, 4] {
+        while let Some(message) = ends.outs[0].pop() {
+            if !matches!(message, FromLane::Record { .. }) {
+                ends.hear(0, message);
+            }
+        }
+        ends.now += Duration::from_secs(wait);
+        let now = ends.now;
+        ends.lanes[0].tick(now, &mut ends.outs[0]);
+    }
+    let ours = ends.contexts[0].fingerprint();
+    ends.start(1, peer(1), Some(ours));
+    ends.exchange();
+    assert!(ends.connected(0, peer(1)).is_some());
+    assert_eq!(ends.said[0][&peer(1)].repeats, [1, 2, 3]);
+    assert!(ends.said[1][&peer(1)].repeats.is_empty());
+}
+
+#[test]
 fn a_flood_is_cut_off_and_the_peers_beside_it_go_on() {
     let mut ends = Ends::new(LaneLimits::default());
     ends.start(1, peer(1), None);
@@ -280,7 +308,10 @@ fn peers_and_datagrams_are_bounded() {
     let now = ends.now;
     ends.lanes[0].tick(now, &mut ends.outs[0]);
     assert_eq!(ends.outs[0].refused(), 1);
-    let waiting: Vec<_> = std::iter::from_fn(|| ends.outs[0].pop()).collect();
+    let repeat = |message: &FromLane| matches!(message, FromLane::Repeated { .. });
+    let (repeats, waiting): (Vec<_>, Vec<_>) =
+        std::iter::from_fn(|| ends.outs[0].pop()).partition(repeat);
+    assert_eq!(repeats.len(), 2, "whether or not there was room");
     assert_eq!(waiting.len(), 4, "three datagrams and, never refused, a Down: {waiting:?}");
     assert!(waiting.iter().any(|m| matches!(m, FromLane::Down { cause: DownCause::Refused, .. })));
 }

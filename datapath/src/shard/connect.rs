@@ -199,9 +199,13 @@ impl Shard {
                 }
                 self.reuse(datagram);
             }
-            FromLane::Connected { peer, role, connected, retransmissions } => {
+            FromLane::Repeated { peer: id, flights } => {
+                let Some(peer) = self.peers.get_mut(id) else { return };
+                peer.way.handshake_repeats = flights;
+                self.tell(ShardEvent::Fact { peer: id, fact: Fact::HandshakeRepeats(flights) });
+            }
+            FromLane::Connected { peer, role, connected } => {
                 if let Some(peer) = self.peers.get_mut(peer) {
-                    peer.way.handshake_repeats = retransmissions;
                     peer.way.handshake_done = Some(self.now.instant);
                 }
                 self.handshake_done(peer, connected.srtp, role);

@@ -158,7 +158,11 @@ impl Shard {
             remb_bps: peer.reports.remb_bps,
             profile: peer.keys.as_ref().map(|keys| keys.profile().name()),
             unopened: peer.unopened,
-            way: WayStatistics { ice: peer.agent.state(), ..peer.way },
+            way: WayStatistics {
+                ice: peer.agent.state(),
+                queued: u32::try_from(peer.queue.len()).unwrap_or(u32::MAX),
+                ..peer.way
+            },
             nack_queue_ms: u32::try_from(peer.reports.keep_us / 1000).unwrap_or(u32::MAX),
             lines: peer.lines.iter().filter(|l| l.is_active()).map(line_statistics).collect(),
         })

@@ -146,6 +146,11 @@ impl Bench {
         self.answer(handle, &offer)
     }
 
+    /// Whether what is not answered yet restarts ICE, as operators are shown it.
+    fn restarts(&self, handle: HandleKey) -> bool {
+        self.negotiation.view(handle).expect("a connection").restarts
+    }
+
     fn peer(&self, handle: HandleKey) -> PeerId {
         self.negotiation.peer(handle).expect("a PeerConnection")
     }

@@ -81,6 +81,7 @@ fn a_restart_of_ours_takes_effect_with_the_answer() {
     bench.events();
     let restart = OutgoingJsep { restart: true, ..sending() };
     let offer = bench.local(ADA, restart).expect("an offer");
+    assert!(bench.restarts(ADA), "until it is answered");
     let fresh = offer.media[0].value("ice-ufrag").expect("a ufrag").to_owned();
     assert_ne!(fresh, former.ufrag);
     assert_eq!(bench.events().len(), 2, "our candidates again, and their end");

@@ -116,7 +116,9 @@ fn core_api_43_a_restart_by_the_client_gets_new_credentials_of_ours() {
     let former = bench.setup();
     let offer = bench.offer(ADA, &CHROMIUM.replace("a=ice-ufrag:pzjr", "a=ice-ufrag:new1"));
     assert!(offer.update && !bench.negotiation.accepts_candidates(ADA));
+    assert!(bench.restarts(ADA), "until it is answered");
     let second = bench.answer(ADA, &offer);
+    assert!(!bench.restarts(ADA));
     assert_ne!(first.media[0].value("ice-ufrag"), second.media[0].value("ice-ufrag"));
     assert_eq!(first.value("fingerprint"), second.value("fingerprint"));
     let update = bench.update();

@@ -1,7 +1,8 @@
 //! What a shard tells of a call, while it goes on.
 
-use super::{Operator, at, setup};
+use super::{Operator, SECRET, at, setup};
 use crate::call::{Call, PATIENCE, both};
+use crate::client::Ws;
 use crate::media::Media;
 use crate::session::{Session, audio, frame, rtp, video};
 use crate::target::{Setup, Target, run};
@@ -71,6 +72,8 @@ fn admin_26_and_27_a_call_is_described() {
                 assert_eq!(flags[up], true, "{up}");
             }
             assert_eq!((&flags["alert"], &flags["has-audio"]), (&json!(false), &json!(false)));
+            assert_eq!(flags["ice-restart"], false);
+            assert!(info["queued-packets"].is_u64(), "{info}");
             for side in ["local", "remote"] {
                 let sdp = info["sdps"][side].as_str().expect("a description");
                 assert!(sdp.starts_with("v=0"), "{sdp}");
@@ -146,6 +149,55 @@ fn a_shard_that_does_not_answer_is_named_in_time() {
         assert_eq!((webrtc["ice"].get("state"), &webrtc["dtls"]["valid"]), (None, &json!(false)));
         assert_eq!(webrtc["media"]["0"]["type"], "audio");
         assert_eq!(webrtc["media"]["0"].get("stats"), None);
+        assert_eq!(info.get("queued-packets"), None, "nobody knows");
+    });
+}
+
+#[test]
+fn the_loops_are_shards_with_their_peer_connections() {
+    run(async {
+        let Some(target) = with_media().await else { return };
+        let mut operator = Operator::http(&target);
+        let _call = Call::start(&target, json!({"audio": true}), both()).await;
+        let reply = operator.done(json!({"janus": "loops_info"})).await;
+        let loops = reply["loops"].as_array().expect("an array");
+        let handles: u64 = loops.iter().filter_map(|one| one["handles"].as_u64()).sum();
+        assert!(!loops.is_empty() && handles == 1, "{reply}");
+    });
+}
+
+/// However many ask at once about a shard that does not answer, each is answered within the bound,
+/// and the rest of the Admin API and the Janus API go on meanwhile.
+#[test]
+fn a_silent_shard_holds_nobody_up() {
+    run(async {
+        let Some(target) = Target::with(setup()).await else { return };
+        let mut operator = Operator::ws(&target).await;
+        let mut session = Session::prepare(&target).await;
+        session.offer(&[audio("")]).await;
+        let begin = std::time::Instant::now();
+        let request = at(
+            session.at,
+            json!({"janus": "handle_info", "transaction": "i",
+            "admin_secret": SECRET}),
+        );
+        let mut asking = Vec::new();
+        for _ in 0..20 {
+            let protocol = ("Sec-WebSocket-Protocol", "janus-admin-protocol");
+            let mut ws = Ws::connect(&target.admin_ws, "/", &[protocol]).await.expect("accepted");
+            ws.send_text(&request.to_string()).await;
+            asking.push(ws);
+        }
+        operator.done(json!({"janus": "get_status"})).await;
+        let ping = session.ws.ask(json!({"janus": "ping"})).await;
+        assert_eq!(ping["janus"], "pong");
+        for ws in &mut asking {
+            let reply = ws.next().await;
+            let missing = reply["info"]["webrtc"]["missing"].as_str();
+            assert!(missing.is_some_and(|text| text.contains("shard 0")), "{reply}");
+        }
+        // One after the other they would have taken ten seconds.
+        assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
     });
 }
 

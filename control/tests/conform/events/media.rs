@@ -3,9 +3,10 @@
 use super::receiver::{WebServer, is};
 use super::schema::check;
 use super::{heard_with_media, telling};
+use crate::admin::{Operator, at};
 use crate::call::{Call, both};
 use crate::media::Media;
-use crate::session::Session;
+use crate::session::{Session, audio};
 use crate::target::{Setup, Target, run};
 use crate::webrtc_rtcp::{lines, lose_ten};
 use bifrons_control::dispatch::CoreSettings;
@@ -61,6 +62,40 @@ fn events_36_a_call_is_told_in_order_with_one_webrtcup_and_one_hangup() {
         assert_eq!(told, wanted);
         let ended = events.iter().find(|event| event["event"]["connection"] == "hangup");
         assert_eq!(ended.expect("an end")["event"]["reason"], "Janus API");
+    });
+}
+
+/// Our first hello is lost; a second later it goes out again and arrives.
+#[test]
+fn flights_that_the_handshake_repeats_are_told() {
+    run(async {
+        let web = WebServer::start().await;
+        let setup = telling(&web.hub("webrtc"), CoreSettings::default());
+        let admin = crate::admin::setup();
+        let setup = Setup {
+            media: Some(Media::default()),
+            admin: admin.admin,
+            admin_settings: admin.admin_settings,
+            ..setup
+        };
+        let Some(target) = Target::with(setup).await else { return };
+        let mut session = Session::prepare(&target).await;
+        session.passive = true;
+        session.wire.lose_handshake(1);
+        session.offer(&[audio("")]).await;
+        session.up().await;
+        let dtls = |state: &'static str| {
+            move |event: &Value| is(event, 16, 5) && event["event"]["dtls"] == state
+        };
+        let trying = web.event("trying", dtls("trying")).await;
+        let connected = web.event("connected", dtls("connected")).await;
+        assert_eq!((check(&trying), check(&connected)), (Ok(()), Ok(())));
+        let repeats = |event: &Value| event["event"]["retransmissions"].as_u64();
+        assert_eq!((repeats(&trying), repeats(&connected)), (Some(0), Some(1)));
+        let mut operator = Operator::ws(&target).await;
+        let handle = at(session.at, json!({"janus": "handle_info"}));
+        let info = operator.done(handle).await;
+        assert_eq!(info["info"]["webrtc"]["dtls"]["retransmissions"], 1, "{info}");
     });
 }
 
