@@ -16,6 +16,7 @@ pub mod forward;
 pub mod handoff;
 pub mod handshake;
 pub mod inject;
+pub mod inherited;
 pub mod layers;
 pub mod peer;
 pub mod port;

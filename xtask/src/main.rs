@@ -115,6 +115,7 @@ fn test(tree: &Tree, part: Option<Part>, rest: &[String]) -> Outcome<ExitCode> {
         debian::ensure(debian::TURN)?;
         debian::ensure(debian::CAMERA)?;
         debian::ensure(debian::TUNING)?;
+        debian::ensure(debian::SERVICES)?;
         checks::unit(tree, &mut tally);
     }
     if wanted(Part::E2e) {

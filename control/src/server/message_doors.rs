@@ -6,15 +6,21 @@
 use crate::transport::mqtt::MqttTransport;
 use crate::transport::nanomsg::NanomsgPairs;
 use crate::transport::rabbitmq::RabbitMq;
-use crate::transport::{Front, unix};
+use crate::transport::{Front, PassedSockets, unix};
 use bifrons_core::config::transport::unix::{UnixKind, UnixSocket};
 use bifrons_core::config::{
     Configuration, MqttSettings, NanomsgSettings, RabbitMqSettings, UnixSettings,
 };
+use socket2::Type;
+use std::path::Path;
 use std::rc::Rc;
 
 /// Opens those that are switched on; the number of those that serve the Janus API.
-pub(super) fn open(front: &Rc<Front>, configuration: &Configuration) -> usize {
+pub(super) fn open(
+    front: &Rc<Front>,
+    configuration: &Configuration,
+    passed: &mut PassedSockets,
+) -> usize {
     for (package, events) in [
         ("janus.transport.pfunix", configuration.unix.events),
         ("janus.transport.rabbitmq", configuration.rabbitmq.events),
@@ -26,7 +32,7 @@ pub(super) fn open(front: &Rc<Front>, configuration: &Configuration) -> usize {
     let disabled = &configuration.settings.transports;
     let mut api_doors = 0;
     if !disabled.is_disabled("pfunix") {
-        api_doors += open_unix(front, &configuration.unix);
+        api_doors += open_unix(front, &configuration.unix, passed);
     }
     if !disabled.is_disabled("rabbitmq") {
         api_doors += open_rabbitmq(front, &configuration.rabbitmq);
@@ -54,20 +60,25 @@ fn served<T, E: std::fmt::Display>(name: &str, started: Result<T, E>, api: bool)
     }
 }
 
-fn open_unix(front: &Rc<Front>, from: &UnixSettings) -> usize {
-    let door = |socket: &UnixSocket, admin: bool, key: &str| {
+fn open_unix(front: &Rc<Front>, from: &UnixSettings, passed: &mut PassedSockets) -> usize {
+    let mut door = |socket: &UnixSocket, admin: bool, key: &str| {
         if !socket.enabled {
             return None;
         }
-        let Some(path) = &socket.path else {
-            tracing::error!("Unix sockets: {key} is missing; this one stays closed");
-            return None;
+        let (kind, spoken) = match socket.kind {
+            UnixKind::SeqPacket => (unix::Kind::SeqPacket, Type::SEQPACKET),
+            UnixKind::Datagram => (unix::Kind::Datagram, Type::DGRAM),
         };
-        let kind = match socket.kind {
-            UnixKind::SeqPacket => unix::Kind::SeqPacket,
-            UnixKind::Datagram => unix::Kind::Datagram,
+        let path = socket.path.as_deref().map(Path::new);
+        let at = match (passed.messages(spoken, path), path) {
+            (Some(socket), _) => unix::Place::Passed(socket),
+            (None, Some(path)) => unix::Place::Path(path.to_owned()),
+            (None, None) => {
+                tracing::error!("Unix sockets: {key} is missing; this one stays closed");
+                return None;
+            }
         };
-        Some(unix::Door { path: path.into(), kind, admin })
+        Some(unix::Door { at, kind, admin })
     };
     let doors: Vec<_> = [door(&from.general, false, "path"), door(&from.admin, true, "admin_path")]
         .into_iter()

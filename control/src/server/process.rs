@@ -2,6 +2,7 @@
 
 use super::Refusal;
 use bifrons_core::config::settings::General;
+use sd_notify::NotifyState;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -31,6 +32,13 @@ pub(super) fn goes_to_background(
         .spawn();
     started.map_err(|error| format!("cannot start in the background: {error}"))?;
     Ok(true)
+}
+
+/// Tells the service manager, if there is one, how the server does (sd_notify(3)).
+pub(super) fn tell_manager(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "the service manager cannot be told");
+    }
 }
 
 /// Writes the process id to the pid file and keeps it locked as long as the answer lives.

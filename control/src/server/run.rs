@@ -1,6 +1,7 @@
 //! The control loop: shards' events in, time, signals; and the orderly end.
 
 use super::Refusal;
+use super::process::tell_manager;
 use crate::dispatch::Core;
 use crate::log;
 use crate::transport::{Front, Tls};
@@ -8,6 +9,7 @@ use bifrons_core::config::settings::RotateSignal;
 use bifrons_core::media::{ShardCommand, ShardEvent};
 use bifrons_datapath::queue::Doorbell;
 use bifrons_datapath::start::Datapath;
+use sd_notify::NotifyState;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
@@ -72,7 +74,11 @@ impl Upkeep {
             log::rotate();
         }
         if signal == RotateSignal::Hup {
+            let clock = NotifyState::monotonic_usec_now().ok();
+            let begun: Vec<_> = [NotifyState::Reloading].into_iter().chain(clock).collect();
+            tell_manager(&begun);
             self.certificates.iter().for_each(renew);
+            tell_manager(&[NotifyState::Ready]);
         }
     }
 }
@@ -155,6 +161,7 @@ pub(super) async fn until_told_to_stop(
         signal = signals.stop() => signal,
     };
     tracing::info!("stopping");
+    tell_manager(&[NotifyState::Stopping]);
     front.with(|core, now| core.announce_stop(now, signal));
     tokio::select! {
         () = say_farewell(front, datapath, &bell) => {}

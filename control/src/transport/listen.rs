@@ -1,7 +1,7 @@
 //! Listening sockets, and the streams they yield.
 
-use super::Gate;
-use socket2::{Domain, Protocol, Socket, Type};
+use super::{Gate, Passed};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -33,6 +33,8 @@ pub enum Bind {
     },
     /// A path; a socket that lies there already is replaced.
     Unix(PathBuf),
+    /// A socket that listens already.
+    Passed(Passed),
 }
 
 /// A listening socket.
@@ -57,6 +59,14 @@ impl Listener {
                     _ => {}
                 }
                 UnixListener::bind(path).map(Listener::Unix)
+            }
+            Bind::Passed(passed) => {
+                let descriptor = passed.to_owned_fd()?;
+                if SockRef::from(&descriptor).domain()? == Domain::UNIX {
+                    UnixListener::from_std(descriptor.into()).map(Listener::Unix)
+                } else {
+                    TcpListener::from_std(descriptor.into()).map(Listener::Tcp)
+                }
             }
         }
     }

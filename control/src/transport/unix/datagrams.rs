@@ -8,7 +8,7 @@ use serde_json::json;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -21,11 +21,19 @@ pub(super) struct Datagrams {
     sender: UnixDatagram,
 }
 
-pub(super) fn bind(path: &Path) -> io::Result<Datagrams> {
-    let sender = UnixDatagram::bind(path)?;
-    sender.set_nonblocking(true)?;
-    let receiver = tokio::net::UnixDatagram::from_std(sender.try_clone()?)?;
-    Ok(Datagrams { receiver, sender })
+pub(super) fn bind(path: &Path) -> io::Result<OwnedFd> {
+    let socket = UnixDatagram::bind(path)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+impl Datagrams {
+    /// Of a socket that is bound and does not wait.
+    pub(super) fn of(socket: OwnedFd) -> io::Result<Self> {
+        let sender = UnixDatagram::from(socket);
+        let receiver = tokio::net::UnixDatagram::from_std(sender.try_clone()?)?;
+        Ok(Datagrams { receiver, sender })
+    }
 }
 
 /// Between two tries while the client's own queue is full: the kernel does not tell when it has
@@ -53,7 +61,7 @@ impl UnixSockets {
                 }
             };
             let Some(path) = from.as_pathname() else {
-                self.count(|counters| counters.nameless += 1);
+                self.counters.count(|counters| counters.nameless += 1);
                 continue;
             };
             if let Some(client) = self.client(path, &clients, &sender, admin) {
@@ -74,13 +82,13 @@ impl UnixSockets {
             return Some(*known);
         }
         if clients.borrow().len() >= MAX_CLIENTS && !self.forget_one(clients) {
-            self.count(|counters| counters.refused += 1);
+            self.counters.count(|counters| counters.refused += 1);
             return None;
         }
         let front = self.front.upgrade()?;
         let link = Rc::new(Link::new(front.new_connection()));
         let client = link.connection;
-        self.count(|counters| counters.accepted += 1);
+        self.counters.count(|counters| counters.accepted += 1);
         let connected = json!({
             "event": "connected", "admin_api": admin, "fd": socket.as_raw_fd(),
             "type": "SOCK_DGRAM",
@@ -130,7 +138,7 @@ impl UnixSockets {
                     () = link.overflow() => break,
                 };
                 if !matches!(sent, Ok(Ok(()))) {
-                    self.count(|counters| counters.undelivered += 1);
+                    self.counters.count(|counters| counters.undelivered += 1);
                 }
                 if let Ok(Err(error)) = sent
                     && is_too_long(&error)
@@ -142,7 +150,7 @@ impl UnixSockets {
                 LinkState::Open => link.changed().await,
                 LinkState::Closing => return,
                 LinkState::Overflowed => {
-                    return self.count(|counters| counters.overflowed += 1);
+                    return self.counters.count(|counters| counters.overflowed += 1);
                 }
             }
         }

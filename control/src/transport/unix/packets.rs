@@ -22,12 +22,12 @@ const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 /// Asked of the kernel for what waits in a connection: it bounds the longest response too.
 const SEND_BUFFER: usize = 1 << 20;
 
-pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
+pub(super) fn bind(path: &Path) -> io::Result<OwnedFd> {
     let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(path)?)?;
     socket.listen(BACKLOG)?;
-    UnixListener::from_std(OwnedFd::from(socket).into())
+    Ok(socket.into())
 }
 
 /// The connection as a socket of packets.
@@ -55,7 +55,7 @@ impl UnixSockets {
             };
             // The list itself holds one.
             if Rc::strong_count(&open) > MAX_CLIENTS {
-                self.count(|counters| counters.refused += 1);
+                self.counters.count(|counters| counters.refused += 1);
                 continue;
             }
             let (transport, seat) = (self.clone(), open.clone());
@@ -69,7 +69,7 @@ impl UnixSockets {
     async fn serve(self: Rc<Self>, socket: UnixDatagram, admin: bool) {
         let Some(front) = self.front.upgrade() else { return };
         let link = Rc::new(Link::new(front.new_connection()));
-        self.count(|counters| counters.accepted += 1);
+        self.counters.count(|counters| counters.accepted += 1);
         self.links.borrow_mut().insert(link.connection, link.clone());
         let connected = json!({
             "event": "connected", "admin_api": admin, "fd": socket.as_raw_fd(),
@@ -113,7 +113,7 @@ impl UnixSockets {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) if is_too_long(&error) => {
                     tracing::warn!(bytes = text.len(), "a message fits no packet; dropped");
-                    self.count(|counters| counters.undelivered += 1);
+                    self.counters.count(|counters| counters.undelivered += 1);
                 }
                 Ok(Err(_)) | Err(_) => return Break(()),
             }
@@ -122,7 +122,7 @@ impl UnixSockets {
             LinkState::Open => Continue(()),
             LinkState::Closing => Break(()),
             LinkState::Overflowed => {
-                self.count(|counters| counters.overflowed += 1);
+                self.counters.count(|counters| counters.overflowed += 1);
                 Break(())
             }
         }
