@@ -19,6 +19,7 @@ mod tokens;
 
 use crate::auth::equal;
 use crate::capture::{Captures, Folders};
+use crate::counted::Counted;
 use crate::dispatch::{Core, Origin};
 use crate::transport::Front;
 use bifrons_core::api::{ApiError, Envelope, ErrorCode, reply};
@@ -128,7 +129,7 @@ pub struct Admin {
     /// Of network look-ups that may be under way at a time.
     lookups: Arc<Semaphore>,
     waiting: Cell<usize>,
-    counters: Cell<AdminCounters>,
+    counters: Counted<AdminCounters>,
 }
 
 impl Admin {
@@ -141,7 +142,7 @@ impl Admin {
             settings,
             lookups: Arc::new(Semaphore::new(lookups::MAX_LOOKUPS)),
             waiting: Cell::new(0),
-            counters: Cell::default(),
+            counters: Counted::default(),
         })
     }
 
@@ -156,12 +157,6 @@ impl Admin {
     /// What was counted since the start.
     pub fn counters(&self) -> AdminCounters {
         self.counters.get()
-    }
-
-    fn count(&self, one: impl FnOnce(&mut AdminCounters)) {
-        let mut counters = self.counters.get();
-        one(&mut counters);
-        self.counters.set(counters);
     }
 
     /// Serves one request: [`crate::transport::AdminApi`].
@@ -197,7 +192,7 @@ impl Admin {
         work: Work,
     ) {
         if self.waiting.get() >= MAX_WAITING {
-            self.count(|counters| counters.refused += 1);
+            self.counters.count(|counters| counters.refused += 1);
             let error = ApiError::new(ErrorCode::Unknown, "Too many requests wait for an answer");
             return front.answer_admin(origin, written(session_id, &transaction, Err(error)));
         }
@@ -205,7 +200,7 @@ impl Admin {
         let (admin, front) = (self.clone(), front.clone());
         tokio::task::spawn_local(async move {
             let result = tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| {
-                admin.count(|counters| counters.late += 1);
+                admin.counters.count(|counters| counters.late += 1);
                 Err(ApiError::new(ErrorCode::Unknown, "No answer in time"))
             });
             admin.waiting.set(admin.waiting.get() - 1);
@@ -258,7 +253,7 @@ impl Admin {
         if given.is_some_and(|given| equal(given.as_bytes(), want.as_bytes())) {
             return Ok(());
         }
-        self.count(|counters| counters.unauthorized += 1);
+        self.counters.count(|counters| counters.unauthorized += 1);
         Err(ErrorCode::Unauthorized.into())
     }
 

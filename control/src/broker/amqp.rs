@@ -28,6 +28,10 @@ use tokio_rustls::rustls::ClientConfig;
 /// Messages the broker sends before the first of them is acknowledged.
 const PREFETCH: u16 = 256;
 
+/// Largest frame in bytes. lapin has two buffers of 32 frames a connection, which is 8 MiB with
+/// RabbitMQ's default of 128 KiB; a longer message just takes more frames.
+const FRAME: u32 = 32 << 10;
+
 /// Longest time for the broker to greet and declare.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -324,6 +328,7 @@ fn uri(broker: &RabbitMqBroker) -> AMQPUri {
         vhost: broker.vhost.clone(),
         query: AMQPQueryString {
             heartbeat: Some(broker.heartbeat_s),
+            frame_max: Some(FRAME),
             ..AMQPQueryString::default()
         },
     }

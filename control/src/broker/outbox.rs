@@ -1,5 +1,8 @@
 //! What waits for a broker.
 
+use super::Gone;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use tokio::sync::Notify;
@@ -9,6 +12,9 @@ pub const MAX_WAITING: usize = 8192;
 
 /// Most bytes that wait.
 pub const MAX_WAITING_BYTES: usize = 16 << 20;
+
+/// Messages sent that the broker has not confirmed yet.
+const MAX_UNCONFIRMED: usize = 256;
 
 /// A queue from the dispatcher to the task that talks to a broker. While the broker cannot be
 /// reached it fills; past [`MAX_WAITING`] or [`MAX_WAITING_BYTES`] the oldest go and are counted.
@@ -55,6 +61,32 @@ impl<M> Outbox<M> {
                 return message;
             }
             self.changed.notified().await;
+        }
+    }
+
+    /// Publishes what is queued, in order and for ever, with a bounded number unconfirmed at a time.
+    /// `publish` hands one message over and gives back what waits for its confirmation; `lose` is
+    /// called for each that is not confirmed.
+    pub async fn publish_all<C: Future<Output = Result<(), Gone>>>(
+        &self,
+        publish: impl AsyncFn(M) -> Result<C, Gone>,
+        lose: impl Fn(),
+    ) {
+        let mut unconfirmed = FuturesOrdered::new();
+        loop {
+            tokio::select! {
+                Some(confirmed) = unconfirmed.next(), if !unconfirmed.is_empty() => {
+                    if Result::is_err(&confirmed) {
+                        lose();
+                    }
+                }
+                message = self.next(), if unconfirmed.len() < MAX_UNCONFIRMED => {
+                    match publish(message).await {
+                        Ok(confirm) => unconfirmed.push_back(confirm),
+                        Err(Gone) => lose(),
+                    }
+                }
+            }
         }
     }
 

@@ -39,12 +39,14 @@ use crate::event::Event;
 use crate::negotiation::Negotiator;
 use crate::session::Sessions;
 use bifrons_core::config::Tree;
-use bifrons_core::media::{DownReason, IngestId, PeerStatistics, QueryTicket, TapId};
+use bifrons_core::media::{
+    DownReason, IngestId, PeerStatistics, QueryTicket, ShardCounters, TapId,
+};
 use bifrons_core::plugin::{About, HandleKey, Host, Plugin, ReplyKey, ServiceId, Ticket};
 use peer_events::PeerEvents;
 use serde_json::{Map, Value};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -204,6 +206,8 @@ pub struct Core {
     counters: Counters,
     /// Answers of shards that nobody has taken yet: as many as were asked for.
     statistics: Vec<(QueryTicket, Option<Box<PeerStatistics>>)>,
+    /// What shards answered when they were last asked for their counters.
+    shard_counters: BTreeMap<u8, ShardCounters>,
     since: Instant,
     /// Of handles that are captured.
     captures: HashMap<HandleKey, Capture>,
@@ -244,6 +248,7 @@ impl Core {
             next_name: 1,
             counters: Counters::default(),
             statistics: Vec::new(),
+            shard_counters: BTreeMap::new(),
             since: parts.now.at,
             captures: HashMap::new(),
             ended_captures: Vec::new(),

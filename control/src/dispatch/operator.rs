@@ -5,7 +5,9 @@ use crate::auth::Authority;
 use crate::capture::Capture;
 use crate::negotiation::ConnectionView;
 use crate::session::Sessions;
-use bifrons_core::media::{DownReason, PeerStatistics, QueryTicket, Tap, TapId, Tuning};
+use bifrons_core::media::{
+    DownReason, PeerStatistics, QueryTicket, ShardCounters, Tap, TapId, Tuning,
+};
 use bifrons_core::plugin::HandleKey;
 use serde_json::{Map, Value};
 use std::time::{Duration, Instant};
@@ -69,6 +71,18 @@ impl Core {
     /// PeerConnections on each shard.
     pub fn shard_load(&self) -> Vec<usize> {
         self.negotiator.load()
+    }
+
+    /// Asks every shard for its counters; they come to [`Core::shard_counters`].
+    pub fn ask_counters(&mut self) {
+        self.shard_counters.clear();
+        self.negotiator.ask_counters();
+    }
+
+    /// Counters by shard, `None` for one that has not answered since it was asked.
+    pub fn shard_counters(&self) -> Vec<Option<ShardCounters>> {
+        let shards = 0..self.negotiator.shards();
+        shards.map(|shard| self.shard_counters.get(&shard).copied()).collect()
     }
 
     /// Secrets and tokens.

@@ -20,6 +20,10 @@ impl Core {
                 self.settle();
                 continue;
             }
+            if let ShardEvent::Counters { shard, counters } = event {
+                self.shard_counters.insert(shard, counters);
+                continue;
+            }
             self.negotiator.shard_event(event);
             self.settle();
         }

@@ -6,6 +6,7 @@
 //! putting in is one pointer copied.
 
 use super::{EventKind, Mask};
+use crate::counted::Counted;
 use bifrons_core::api::{Style, json};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -116,7 +117,7 @@ pub struct Feed {
     closing: Cell<bool>,
     changed: Notify,
     settled: Notify,
-    counters: Cell<FeedCounters>,
+    counters: Counted<FeedCounters>,
 }
 
 impl Feed {
@@ -134,7 +135,7 @@ impl Feed {
             closing: Cell::new(false),
             changed: Notify::new(),
             settled: Notify::new(),
-            counters: Cell::default(),
+            counters: Counted::default(),
         })
     }
 
@@ -179,18 +180,12 @@ impl Feed {
         self.counters.get()
     }
 
-    fn count(&self, one: impl FnOnce(&mut FeedCounters)) {
-        let mut counters = self.counters.get();
-        one(&mut counters);
-        self.counters.set(counters);
-    }
-
     /// Takes an event, if it is wanted. Never waits.
     pub fn push(&self, notice: &Rc<Notice>) {
         if !self.mask.get().has(notice.kind) {
             return;
         }
-        self.count(|counters| counters.accepted += 1);
+        self.counters.count(|counters| counters.accepted += 1);
         self.bytes.set(self.bytes.get() + notice.size);
         self.waiting.borrow_mut().push_back(notice.clone());
         self.trim();
@@ -208,7 +203,7 @@ impl Feed {
             if self.counters.get().dropped == 0 {
                 tracing::warn!("an event handler's receiver is too slow: events are dropped");
             }
-            self.count(|counters| counters.dropped += 1);
+            self.counters.count(|counters| counters.dropped += 1);
         }
     }
 
@@ -244,13 +239,13 @@ impl Feed {
 
     /// The far end has it.
     pub fn delivered(&self, batch: &Batch) {
-        self.count(|counters| counters.delivered += batch.count());
+        self.counters.count(|counters| counters.delivered += batch.count());
         self.settle(batch);
     }
 
     /// It is given up.
     pub fn lost(&self, batch: &Batch) {
-        self.count(|counters| counters.lost += batch.count());
+        self.counters.count(|counters| counters.lost += batch.count());
         self.settle(batch);
     }
 

@@ -212,8 +212,7 @@ impl Ways {
         self.protocol = GelfProtocol::from_word(protocol)
             .ok_or_else(|| QueryError::wrong("protocol", "udp or tcp"))?;
         self.host = fields::text(from, "backend")?.ok_or_else(missing("backend"))?.to_owned();
-        let port = fields::number(from, "port", 65_535)?.ok_or_else(missing("port"))?;
-        self.port = u16::try_from(port).unwrap_or(0);
+        self.port = fields::port(from, "port")?.ok_or_else(missing("port"))?;
         if let Some(bytes) = fields::number(from, "max_message_len", 65_000)? {
             self.chunk = usize::try_from(bytes.max(64)).unwrap_or(64);
         }
@@ -225,14 +224,11 @@ impl Ways {
 
 impl EventHandler for GelfEvents {
     fn about(&self) -> About {
-        About {
-            package: "janus.eventhandler.gelfevh",
-            name: "Bifrons GELF event handler",
-            description: "Sends events as GELF messages",
-            author: "The Bifrons authors",
-            version: 1,
-            version_string: "0.1.0",
-        }
+        About::ours(
+            "janus.eventhandler.gelfevh",
+            "Bifrons GELF event handler",
+            "Sends events as GELF messages",
+        )
     }
 
     fn groups(&self) -> bool {

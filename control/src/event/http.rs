@@ -187,14 +187,11 @@ impl Ways {
 
 impl EventHandler for HttpEvents {
     fn about(&self) -> About {
-        About {
-            package: "janus.eventhandler.sampleevh",
-            name: "Bifrons HTTP event handler",
-            description: "Posts events to a web server",
-            author: "The Bifrons authors",
-            version: 1,
-            version_string: "0.1.0",
-        }
+        About::ours(
+            "janus.eventhandler.sampleevh",
+            "Bifrons HTTP event handler",
+            "Posts events to a web server",
+        )
     }
 
     fn tweak(&self, fields: &Map<String, Value>) -> Result<(), QueryError> {

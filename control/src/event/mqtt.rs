@@ -133,14 +133,11 @@ fn status(from: &MqttEventSettings, message: Option<&String>) -> Option<MqttMess
 
 impl EventHandler for MqttEvents {
     fn about(&self) -> About {
-        About {
-            package: "janus.eventhandler.mqttevh",
-            name: "Bifrons MQTT event handler",
-            description: "Publishes events over MQTT",
-            author: "The Bifrons authors",
-            version: 1,
-            version_string: "0.1.0",
-        }
+        About::ours(
+            "janus.eventhandler.mqttevh",
+            "Bifrons MQTT event handler",
+            "Publishes events over MQTT",
+        )
     }
 
     fn groups(&self) -> bool {

@@ -38,13 +38,10 @@ impl NanomsgEvents {
 
 impl EventHandler for NanomsgEvents {
     fn about(&self) -> About {
-        About {
-            package: "janus.eventhandler.nanomsgevh",
-            name: "Bifrons Nanomsg event handler",
-            description: "Publishes events over Nanomsg",
-            author: "The Bifrons authors",
-            version: 1,
-            version_string: "0.1.0",
-        }
+        About::ours(
+            "janus.eventhandler.nanomsgevh",
+            "Bifrons Nanomsg event handler",
+            "Publishes events over Nanomsg",
+        )
     }
 }

@@ -64,13 +64,10 @@ impl RabbitMqEvents {
 
 impl EventHandler for RabbitMqEvents {
     fn about(&self) -> About {
-        About {
-            package: "janus.eventhandler.rabbitmqevh",
-            name: "Bifrons RabbitMQ event handler",
-            description: "Sends events through a RabbitMQ exchange",
-            author: "The Bifrons authors",
-            version: 1,
-            version_string: "0.1.0",
-        }
+        About::ours(
+            "janus.eventhandler.rabbitmqevh",
+            "Bifrons RabbitMQ event handler",
+            "Sends events through a RabbitMQ exchange",
+        )
     }
 }

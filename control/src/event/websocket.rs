@@ -146,14 +146,11 @@ impl WsEvents {
 
 impl EventHandler for WsEvents {
     fn about(&self) -> About {
-        About {
-            package: "janus.eventhandler.wsevh",
-            name: "Bifrons WebSocket event handler",
-            description: "Sends events over a WebSocket",
-            author: "The Bifrons authors",
-            version: 1,
-            version_string: "0.1.0",
-        }
+        About::ours(
+            "janus.eventhandler.wsevh",
+            "Bifrons WebSocket event handler",
+            "Sends events over a WebSocket",
+        )
     }
 
     fn tweak(&self, from: &Map<String, Value>) -> Result<(), QueryError> {

@@ -361,6 +361,12 @@ impl Negotiator for Negotiation {
         }
     }
 
+    fn ask_counters(&mut self) {
+        for shard in (0..=u8::MAX).take(self.shards.count()) {
+            self.shards.send(shard, ShardCommand::Count);
+        }
+    }
+
     fn load(&self) -> Vec<usize> {
         self.slots.load()
     }

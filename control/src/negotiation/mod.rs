@@ -176,6 +176,9 @@ pub trait Negotiator {
         Err(DataRefusal::NotReady)
     }
 
+    /// Asks every shard for its counters; each answers with [`ShardEvent::Counters`].
+    fn ask_counters(&mut self) {}
+
     /// Takes what a shard says. What it means for handles is then at [`Negotiator::poll_event`].
     fn shard_event(&mut self, event: ShardEvent) {
         let _ = event;

@@ -2,29 +2,34 @@
 
 use super::{Refusal, message_doors};
 use crate::demo::DemoPages;
-use crate::transport::{Bind, Cors, Front, Gate, Tls, TlsFiles, http, websocket};
+use crate::transport::{Bind, Cors, Front, Gate, PassedSockets, Tls, TlsFiles, http, websocket};
 use bifrons_core::config::transport::websockets::WebSocketListener;
 use bifrons_core::config::transport::{self, http::HttpListener};
-use bifrons_core::config::{Configuration, HttpSettings, WebSocketSettings};
+use bifrons_core::config::{Configuration, WebSocketSettings};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Opens every door that is switched on. At least one has to serve the Janus API. Returns the
-/// certificates they show.
-pub(super) fn open(front: &Rc<Front>, configuration: &Configuration) -> Result<Vec<Tls>, Refusal> {
+/// Opens every door that is switched on, at a socket that was passed for it if there is one. At
+/// least one has to serve the Janus API. Returns the certificates they show.
+pub(super) fn open(
+    front: &Rc<Front>,
+    configuration: &Configuration,
+    mut passed: PassedSockets,
+) -> Result<Vec<Tls>, Refusal> {
     let disabled = &configuration.settings.transports;
     let (mut api_doors, mut shown) = (0, Vec::new());
     if disabled.is_disabled("websockets") {
         tracing::info!("WebSockets are switched off");
     } else {
-        api_doors += open_websockets(front, &configuration.websockets, &mut shown)?;
+        api_doors += open_websockets(front, &configuration.websockets, &mut passed, &mut shown)?;
     }
     if disabled.is_disabled("http") {
         tracing::info!("HTTP is switched off");
     } else {
-        api_doors += open_http(front, &configuration.http, &mut shown)?;
+        api_doors += open_http(front, configuration, &mut passed, &mut shown)?;
     }
-    api_doors += message_doors::open(front, configuration);
+    api_doors += message_doors::open(front, configuration, &mut passed);
+    passed.name_the_rest();
     if api_doors == 0 {
         return Err("no transport serves the Janus API: switch on `http` in \
                     janus.transport.http.jcfg or `ws` in janus.transport.websockets.jcfg"
@@ -36,6 +41,7 @@ pub(super) fn open(front: &Rc<Front>, configuration: &Configuration) -> Result<V
 fn open_websockets(
     front: &Rc<Front>,
     from: &WebSocketSettings,
+    passed: &mut PassedSockets,
     shown: &mut Vec<Tls>,
 ) -> Result<usize, Refusal> {
     let mut doors = Vec::new();
@@ -51,7 +57,7 @@ fn open_websockets(
             true => gate(&admin.acl, admin.acl_forwarded),
         };
         if let Some(tls) = security(listener.enabled, secure, &from.certificates) {
-            let bind = at_ws(listener)?;
+            let bind = passed.stand_in(at_ws(listener)?);
             shown.extend(tls.clone());
             doors.push(websocket::Door { bind, gate, admin: is_admin, tls });
         }
@@ -78,9 +84,12 @@ fn open_websockets(
 
 fn open_http(
     front: &Rc<Front>,
-    from: &HttpSettings,
+    configuration: &Configuration,
+    passed: &mut PassedSockets,
     shown: &mut Vec<Tls>,
 ) -> Result<usize, Refusal> {
+    let (from, secret) = (&configuration.http, &configuration.settings.general.admin_secret);
+    let secret = secret.as_ref();
     let mut doors = Vec::new();
     let (general, admin) = (&from.general, &from.admin);
     for (listener, is_admin, secure) in [
@@ -94,7 +103,7 @@ fn open_http(
             true => (gate(&admin.acl, admin.acl_forwarded), admin.base_path.clone()),
         };
         if let Some(tls) = security(listener.enabled, secure, &from.certificates) {
-            let bind = at(listener)?;
+            let bind = passed.stand_in(at(listener)?);
             shown.extend(tls.clone());
             doors.push(http::Door { bind, gate, admin: is_admin, tls, base_path });
         }
@@ -109,6 +118,7 @@ fn open_http(
         connection_limit: usize::try_from(general.connection_limit).unwrap_or(usize::MAX),
         style: general.json.into(),
         demo: Some(demo_pages()),
+        metrics: admin.metrics.then(|| http::MetricsDoor { secret: secret.cloned() }),
     };
     let (_, ports) = http::Http::start(front, settings)
         .map_err(|error| format!("HTTP cannot listen: {error}"))?;

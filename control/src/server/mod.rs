@@ -21,16 +21,20 @@ use crate::dispatch::{Core, CoreSettings, ModuleKind, Parts, ServerFacts};
 use crate::log;
 use crate::negotiation::{Negotiation, Random, RingShards};
 use crate::service::relay::RelayThread;
-use crate::transport::{Front, moment};
+use crate::transport::{Front, PassedSockets, moment};
 use bifrons_core::config::settings::RotateSignal;
 use bifrons_core::config::{CommandLine, Configuration, JsonLogSettings, Settings};
 use bifrons_core::plugin::Plugin;
+use bifrons_datapath::inherited;
 use bifrons_datapath::start::Datapath;
 use network::Network;
 use ring::rand::{SecureRandom, SystemRandom};
 use run::Upkeep;
+use sd_notify::NotifyState;
 use std::cell::RefCell;
 use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -42,6 +46,8 @@ type Refusal = String;
 
 /// Runs the server as the command line says, until it is told to stop.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Before anything else is opened.
+    let passed = inherited::sockets();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let line = match CommandLine::from_arguments(arguments.iter()) {
         Ok(line) => line,
@@ -62,7 +68,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match start(&mut configuration, &arguments) {
+    match start(&mut configuration, &arguments, passed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             eprintln!("bifrons: {reason}");
@@ -71,7 +77,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn start(configuration: &mut Configuration, arguments: &[OsString]) -> Result<(), Refusal> {
+fn start(
+    configuration: &mut Configuration,
+    arguments: &[OsString],
+    passed: io::Result<Vec<OwnedFd>>,
+) -> Result<(), Refusal> {
     let general = &configuration.settings.general;
     if process::goes_to_background(general, arguments)? {
         return Ok(());
@@ -88,12 +98,14 @@ fn start(configuration: &mut Configuration, arguments: &[OsString]) -> Result<()
         tracing::warn!("no configuration found: running as the samples say");
     }
     name_what_is_missing(&configuration.settings);
+    let passed = passed.map_err(|error| format!("the sockets of LISTEN_FDS: {error}"))?;
+    let passed = PassedSockets::new(passed);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("the control thread's runtime cannot be made: {error}"))?;
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, assemble_and_run(configuration))
+    local.block_on(&runtime, assemble_and_run(configuration, passed))
 }
 
 /// The log as JSON, if that is switched on. Without its file the server runs all the same.
@@ -123,7 +135,10 @@ fn name_what_is_missing(settings: &Settings) {
     }
 }
 
-async fn assemble_and_run(configuration: &mut Configuration) -> Result<(), Refusal> {
+async fn assemble_and_run(
+    configuration: &mut Configuration,
+    passed: PassedSockets,
+) -> Result<(), Refusal> {
     let network = Network::discover(&configuration.settings)?;
     let turn_server = relays::turn_server(&configuration.settings.nat)?;
     let datapath = network.start_datapath(&configuration.settings)?;
@@ -145,10 +160,11 @@ async fn assemble_and_run(configuration: &mut Configuration) -> Result<(), Refus
     front.set_errand_runner(Rc::new(errands::Errands::new(configuration, services).runner()));
     let captures = Captures::new(std::mem::take(&mut datapath.borrow_mut().taps));
     Admin::new(admin_settings(&configuration.settings), captures).attend(&front);
-    let certificates = doors::open(&front, configuration)?;
+    let certificates = doors::open(&front, configuration, passed)?;
     refuse_tokens_without_admin(&front, &configuration.settings)?;
     let rotate = configuration.settings.general.log_rotate_sig;
     tracing::info!("up and running");
+    process::tell_manager(&[NotifyState::Ready]);
     run::until_told_to_stop(&front, &datapath, &Upkeep { certificates, rotate }).await
 }
 

@@ -15,6 +15,7 @@ pub mod http;
 mod listen;
 pub mod mqtt;
 pub mod nanomsg;
+mod passed;
 pub mod rabbitmq;
 mod tls;
 pub mod unix;
@@ -22,13 +23,15 @@ pub mod websocket;
 
 pub use gate::{Cors, Gate};
 pub use listen::{Bind, Listener, Stream};
+pub use passed::{Passed, PassedSockets};
 pub use tls::{Tls, TlsError, TlsFiles};
 
 use crate::dispatch::TransportId;
 use crate::dispatch::{ConnectionId, Core, Errand, ModuleKind, Moment, Origin, Outgoing, Owner};
 use crate::event::{Event, EventKind, Hub};
+use crate::metrics::Latency;
 use bifrons_core::api::{ApiError, ErrorCode, Style, reply};
-use bifrons_core::media::{PeerStatistics, QueryTicket, TapId};
+use bifrons_core::media::{PeerStatistics, QueryTicket, ShardCounters, TapId};
 use bifrons_core::plugin::{About, HandleKey};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -42,6 +45,9 @@ use tokio::sync::{Notify, oneshot};
 /// Largest request taken, in bytes, on any transport: room for an SDP of a thousand lines.
 pub const MAX_REQUEST: usize = 1 << 20;
 
+/// Between two looks whether shards have told their counters.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// A way for clients to reach the server.
 pub trait Transport {
     /// What `info` says of it; the package is unique.
@@ -49,6 +55,9 @@ pub trait Transport {
 
     /// Queues one message for the client it is for. The client may be gone: then it is dropped.
     fn deliver(&self, message: &Outgoing);
+
+    /// What it counted since the start, by what it was: for monitors.
+    fn tally(&self) -> Vec<(&'static str, u64)>;
 
     /// What `query_transport` answers to `connections`: an object without `result`. `None`: the
     /// transport has no such request (transports-auth §1.1).
@@ -96,6 +105,9 @@ pub struct Front {
     capture_end: RefCell<Option<Rc<CaptureEnd>>>,
     /// Who waits for a shard's statistics.
     questions: RefCell<HashMap<QueryTicket, Vec<Asking>>>,
+    latency: RefCell<Latency>,
+    /// Messages that a transport refused because they were no request at all.
+    malformed: Cell<u64>,
     /// Transports that event handlers are to hear nothing of.
     quiet: RefCell<HashSet<&'static str>>,
     connections: Cell<u64>,
@@ -122,6 +134,8 @@ impl Front {
             hub: RefCell::new(None),
             capture_end: RefCell::new(None),
             questions: RefCell::default(),
+            latency: RefCell::default(),
+            malformed: Cell::new(0),
             quiet: RefCell::default(),
             connections: Cell::new(0),
             scheduled,
@@ -214,9 +228,39 @@ impl Front {
         ConnectionId(self.connections.get())
     }
 
+    /// Counts a message that a transport refused by itself: too long, no JSON, no text.
+    pub fn count_malformed(&self) {
+        self.malformed.set(self.malformed.get() + 1);
+    }
+
+    /// How many messages transports refused by themselves.
+    pub fn malformed(&self) -> u64 {
+        self.malformed.get()
+    }
+
     /// Serves one request of the Janus API.
     pub fn request(self: &Rc<Self>, origin: Origin, value: Value) {
+        let begun = Instant::now();
         self.with(|core, now| core.request(now, origin, value));
+        self.latency.borrow_mut().record(begun.elapsed());
+    }
+
+    /// Lends out how long requests took.
+    pub fn with_latency<R>(&self, look: impl FnOnce(&Latency) -> R) -> R {
+        look(&self.latency.borrow())
+    }
+
+    /// Asks every shard for its counters; `None` for those that do not answer within `limit`.
+    pub async fn shard_counters(self: &Rc<Self>, limit: Duration) -> Vec<Option<ShardCounters>> {
+        self.with(|core, _| core.ask_counters());
+        let end = tokio::time::Instant::now() + limit;
+        loop {
+            let told = self.with(|core, _| core.shard_counters());
+            if told.iter().all(Option::is_some) || tokio::time::Instant::now() >= end {
+                return told;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Serves one request of the Admin API. Its answer comes as [`Outgoing::AdminReply`] through

@@ -11,14 +11,13 @@ use super::listen::{TaskGuard, spawn_guarded};
 use super::{Front, MAX_REQUEST, Transport};
 use crate::broker::Outbox;
 use crate::broker::mqtt::{Mqtt, MqttIncoming, MqttMessage, MqttNews, MqttPlan};
+use crate::counted::Counted;
 use crate::dispatch::{Origin, Outgoing, Owner};
 use bifrons_core::api::{Style, json as text};
 use bifrons_core::config::MqttSettings;
 use bifrons_core::config::transport::mqtt::{MqttStatus, MqttTopics, MqttVersion};
 use bifrons_core::plugin::About;
 use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -30,9 +29,6 @@ use tokio::time::Instant;
 
 /// Most MQTT 5 requests whose answer is still to come; the oldest is forgotten first.
 pub const MAX_OPEN: usize = 16_384;
-
-/// Messages handed to the library that it has not settled yet.
-const MAX_UNCONFIRMED: usize = 256;
 
 /// What happened, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,7 +59,7 @@ pub struct MqttTransport {
     open: RefCell<BTreeMap<u64, Wish>>,
     next_request: Cell<u64>,
     tasks: RefCell<Vec<TaskGuard>>,
-    counters: Cell<MqttCounters>,
+    counters: Counted<MqttCounters>,
 }
 
 /// What an MQTT 5 request wants of its answer.
@@ -105,7 +101,7 @@ impl MqttTransport {
                 open: RefCell::default(),
                 next_request: Cell::new(1),
                 tasks: RefCell::default(),
-                counters: Cell::default(),
+                counters: Counted::default(),
             })
         });
         let listening = Rc::downgrade(&transport);
@@ -129,12 +125,6 @@ impl MqttTransport {
             dropped: self.outbox.dropped(),
             ..self.counters.get()
         }
-    }
-
-    fn count(&self, one: impl FnOnce(&mut MqttCounters)) {
-        let mut counters = self.counters.get();
-        one(&mut counters);
-        self.counters.set(counters);
     }
 
     fn hear(&self, news: MqttNews) {
@@ -165,11 +155,14 @@ impl MqttTransport {
     fn take_message(&self, message: MqttIncoming) {
         let Some(front) = self.front.upgrade() else { return };
         let request = if message.payload.len() > MAX_REQUEST {
-            self.count(|counters| counters.oversized += 1);
+            self.counters.count(|counters| counters.oversized += 1);
             Err(too_long(MAX_REQUEST))
         } else {
             one_request(&message.payload)
         };
+        if request.is_err() {
+            front.count_malformed();
+        }
         let admin =
             self.settings.admin.subscribe.as_deref().filter(|_| self.settings.admin.enabled);
         if admin.is_some_and(|topic| topic.eq_ignore_ascii_case(&message.topic)) {
@@ -191,7 +184,7 @@ impl MqttTransport {
             }
             Err(error) if !is_v5 => self.send(self.api, &error, None),
             // Without a transaction Janus has nothing to keep the wish by, and says nothing.
-            Ok(_) | Err(_) => self.count(|counters| counters.unreadable += 1),
+            Ok(_) | Err(_) => self.counters.count(|counters| counters.unreadable += 1),
         }
     }
 
@@ -215,7 +208,7 @@ impl MqttTransport {
         open.insert(request, wish);
         if open.len() > MAX_OPEN {
             open.pop_first();
-            self.count(|counters| counters.vacuumed += 1);
+            self.counters.count(|counters| counters.vacuumed += 1);
         }
         request
     }
@@ -228,7 +221,7 @@ impl MqttTransport {
             let mut open = self.open.borrow_mut();
             while open.first_entry().is_some_and(|first| first.get().since.elapsed() >= interval) {
                 open.pop_first();
-                self.count(|counters| counters.vacuumed += 1);
+                self.counters.count(|counters| counters.vacuumed += 1);
             }
         }
     }
@@ -248,22 +241,9 @@ impl MqttTransport {
 
     /// Publishes what is queued, in order, and counts what is given up.
     async fn publish(self: Rc<Self>) {
-        let mut unconfirmed = FuturesOrdered::new();
-        loop {
-            tokio::select! {
-                Some(confirmed) = unconfirmed.next(), if !unconfirmed.is_empty() => {
-                    if Result::is_err(&confirmed) {
-                        self.count(|counters| counters.lost += 1);
-                    }
-                }
-                message = self.outbox.next(), if unconfirmed.len() < MAX_UNCONFIRMED => {
-                    match self.mqtt.publish(message).await {
-                        Ok(confirm) => unconfirmed.push_back(confirm.wait()),
-                        Err(_) => self.count(|counters| counters.lost += 1),
-                    }
-                }
-            }
-        }
+        let publish = async |message| Ok(self.mqtt.publish(message).await?.wait());
+        let lose = || self.counters.count(|counters| counters.lost += 1);
+        self.outbox.publish_all(publish, lose).await;
     }
 }
 
@@ -292,14 +272,11 @@ fn status(settings: &MqttStatus, message: &Option<String>) -> Option<MqttMessage
 
 impl Transport for MqttTransport {
     fn about(&self) -> About {
-        About {
-            package: "janus.transport.mqtt",
-            name: "Bifrons MQTT transport",
-            description: "Carries the Janus API through topics of an MQTT broker",
-            author: "The Bifrons authors",
-            version: 1,
-            version_string: "0.1.0",
-        }
+        About::ours(
+            "janus.transport.mqtt",
+            "Bifrons MQTT transport",
+            "Carries the Janus API through topics of an MQTT broker",
+        )
     }
 
     fn deliver(&self, message: &Outgoing) {
@@ -312,6 +289,18 @@ impl Transport for MqttTransport {
             Outgoing::Event { to, message, .. } => self.send(*to, message, None),
             Outgoing::Created { .. } | Outgoing::Claimed { .. } | Outgoing::Over { .. } => {}
         }
+    }
+
+    fn tally(&self) -> Vec<(&'static str, u64)> {
+        let counted = self.counters();
+        vec![
+            ("connections", counted.connections),
+            ("oversized", counted.oversized),
+            ("unreadable", counted.unreadable),
+            ("dropped", counted.dropped),
+            ("lost", counted.lost),
+            ("vacuumed", counted.vacuumed),
+        ]
     }
 
     fn serves_admin(&self) -> bool {

@@ -9,6 +9,7 @@ use super::listen::{TaskGuard, spawn_guarded};
 use super::{Front, MAX_REQUEST, Transport};
 use crate::broker::Outbox;
 use crate::broker::nanomsg::{Nanomsg, Role};
+use crate::counted::Counted;
 use crate::dispatch::{Origin, Outgoing, Owner};
 use bifrons_core::api::{Style, json as text};
 use bifrons_core::config::NanomsgSettings;
@@ -34,7 +35,7 @@ pub struct NanomsgPairs {
     style: Cell<Style>,
     sides: Vec<Side>,
     tasks: RefCell<Vec<TaskGuard>>,
-    counters: Cell<NanomsgCounters>,
+    counters: Counted<NanomsgCounters>,
 }
 
 /// One API's socket.
@@ -72,7 +73,7 @@ impl NanomsgPairs {
                 style: Cell::new(style),
                 sides: sockets.into_iter().map(side).collect(),
                 tasks: RefCell::default(),
-                counters: Cell::default(),
+                counters: Counted::default(),
             })
         });
         for (index, side) in transport.sides.iter().enumerate() {
@@ -97,12 +98,6 @@ impl NanomsgPairs {
         NanomsgCounters { dropped, ..self.counters.get() }
     }
 
-    fn count(&self, one: impl FnOnce(&mut NanomsgCounters)) {
-        let mut counters = self.counters.get();
-        one(&mut counters);
-        self.counters.set(counters);
-    }
-
     fn queue(&self, to: Owner, message: &Value) {
         if let Some(side) = self.sides.iter().find(|side| side.owner == to) {
             let message = text::write(message, self.style.get());
@@ -119,14 +114,18 @@ impl NanomsgPairs {
     fn take_message(&self, side: &Side, message: &[u8]) {
         let Some(front) = self.front.upgrade() else { return };
         if message.len() > MAX_REQUEST {
-            self.count(|counters| counters.oversized += 1);
+            front.count_malformed();
+            self.counters.count(|counters| counters.oversized += 1);
             return self.queue(side.owner, &too_long(MAX_REQUEST));
         }
         let origin = Origin { owner: side.owner, request: 0 };
         match one_request(message) {
             Ok(request) if side.admin => front.admin_request(origin, request),
             Ok(request) => front.request(origin, request),
-            Err(error) => self.queue(side.owner, &error),
+            Err(error) => {
+                front.count_malformed();
+                self.queue(side.owner, &error);
+            }
         }
     }
 
@@ -135,7 +134,7 @@ impl NanomsgPairs {
         loop {
             let text = side.outbox.next().await;
             if side.socket.send(text.as_bytes()).await.is_err() {
-                self.count(|counters| counters.lost += 1);
+                self.counters.count(|counters| counters.lost += 1);
             }
         }
     }
@@ -143,14 +142,11 @@ impl NanomsgPairs {
 
 impl Transport for NanomsgPairs {
     fn about(&self) -> About {
-        About {
-            package: "janus.transport.nanomsg",
-            name: "Bifrons Nanomsg transport",
-            description: "Carries the Janus API over Nanomsg sockets",
-            author: "The Bifrons authors",
-            version: 1,
-            version_string: "0.1.0",
-        }
+        About::ours(
+            "janus.transport.nanomsg",
+            "Bifrons Nanomsg transport",
+            "Carries the Janus API over Nanomsg sockets",
+        )
     }
 
     fn deliver(&self, message: &Outgoing) {
@@ -161,6 +157,12 @@ impl Transport for NanomsgPairs {
             Outgoing::Event { to, message, .. } => self.queue(*to, message),
             Outgoing::Created { .. } | Outgoing::Claimed { .. } | Outgoing::Over { .. } => {}
         }
+    }
+
+    fn tally(&self) -> Vec<(&'static str, u64)> {
+        let counted = self.counters();
+        let NanomsgCounters { oversized, dropped, lost } = counted;
+        vec![("oversized", oversized), ("dropped", dropped), ("lost", lost)]
     }
 
     fn serves_admin(&self) -> bool {

@@ -10,13 +10,12 @@ use super::listen::{TaskGuard, spawn_guarded};
 use super::{Front, MAX_REQUEST, Transport};
 use crate::broker::Outbox;
 use crate::broker::amqp::{Amqp, AmqpMessage, AmqpNews, Source, Topology};
+use crate::counted::Counted;
 use crate::dispatch::{ConnectionId, Origin, Outgoing, Owner};
 use bifrons_core::api::{Style, json as text};
 use bifrons_core::config::RabbitMqSettings;
 use bifrons_core::config::transport::rabbitmq::{ExchangeType, RabbitMqQueues};
 use bifrons_core::plugin::About;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -24,9 +23,6 @@ use std::rc::{Rc, Weak};
 
 /// Most requests whose answer is still to come. A request beyond is answered without its id.
 pub const MAX_OPEN: usize = 16_384;
-
-/// Messages published that the broker has not confirmed yet.
-const MAX_UNCONFIRMED: usize = 256;
 
 /// What happened, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +51,7 @@ pub struct RabbitMq {
     open: RefCell<HashMap<u64, String>>,
     next_request: Cell<u64>,
     tasks: RefCell<Vec<TaskGuard>>,
-    counters: Cell<RabbitMqCounters>,
+    counters: Counted<RabbitMqCounters>,
 }
 
 /// One API, as the broker knows it.
@@ -106,7 +102,7 @@ impl RabbitMq {
                 open: RefCell::default(),
                 next_request: Cell::new(1),
                 tasks: RefCell::default(),
-                counters: Cell::default(),
+                counters: Counted::default(),
             })
         });
         let listening = Rc::downgrade(&transport);
@@ -127,12 +123,6 @@ impl RabbitMq {
             dropped: self.outbox.dropped(),
             ..self.counters.get()
         }
-    }
-
-    fn count(&self, one: impl FnOnce(&mut RabbitMqCounters)) {
-        let mut counters = self.counters.get();
-        one(&mut counters);
-        self.counters.set(counters);
     }
 
     fn hear(&self, news: AmqpNews) {
@@ -172,13 +162,16 @@ impl RabbitMq {
         let side = if is_admin { admin } else { api };
         tracing::trace!(source, routing_key, is_admin, "request from RabbitMQ");
         let request = if body.len() > MAX_REQUEST {
-            self.count(|counters| counters.oversized += 1);
+            self.counters.count(|counters| counters.oversized += 1);
             Err(too_long(MAX_REQUEST))
         } else {
             one_request(body)
         };
         match request {
-            Err(error) => self.send(side, &error, correlation_id),
+            Err(error) => {
+                front.count_malformed();
+                self.send(side, &error, correlation_id);
+            }
             Ok(request) => {
                 let origin = Origin { owner: side.owner, request: self.keep(correlation_id) };
                 if is_admin {
@@ -195,7 +188,7 @@ impl RabbitMq {
         let Some(id) = correlation_id else { return 0 };
         let mut open = self.open.borrow_mut();
         if open.len() >= MAX_OPEN {
-            self.count(|counters| counters.unmarked += 1);
+            self.counters.count(|counters| counters.unmarked += 1);
             return 0;
         }
         let request = self.next_request.get();
@@ -216,19 +209,9 @@ impl RabbitMq {
 
     /// Publishes what is queued, in order, and counts what was not confirmed.
     async fn publish(self: Rc<Self>) {
-        let mut unconfirmed = FuturesOrdered::new();
-        loop {
-            tokio::select! {
-                Some(confirmed) = unconfirmed.next(), if !unconfirmed.is_empty() => {
-                    if Result::is_err(&confirmed) {
-                        self.count(|counters| counters.lost += 1);
-                    }
-                }
-                message = self.outbox.next(), if unconfirmed.len() < MAX_UNCONFIRMED => {
-                    unconfirmed.push_back(self.amqp.publish(&message).await.wait());
-                }
-            }
-        }
+        let publish = async |message| Ok(self.amqp.publish(&message).await.wait());
+        let lose = || self.counters.count(|counters| counters.lost += 1);
+        self.outbox.publish_all(publish, lose).await;
     }
 }
 
@@ -254,14 +237,11 @@ fn source(queues: &RabbitMqQueues, names: (&str, &str), settings: &RabbitMqSetti
 
 impl Transport for RabbitMq {
     fn about(&self) -> About {
-        About {
-            package: "janus.transport.rabbitmq",
-            name: "Bifrons RabbitMQ transport",
-            description: "Carries the Janus API through queues of an AMQP broker",
-            author: "The Bifrons authors",
-            version: 1,
-            version_string: "0.1.0",
-        }
+        About::ours(
+            "janus.transport.rabbitmq",
+            "Bifrons RabbitMQ transport",
+            "Carries the Janus API through queues of an AMQP broker",
+        )
     }
 
     fn deliver(&self, message: &Outgoing) {
@@ -279,6 +259,17 @@ impl Transport for RabbitMq {
             }
             Outgoing::Created { .. } | Outgoing::Claimed { .. } | Outgoing::Over { .. } => {}
         }
+    }
+
+    fn tally(&self) -> Vec<(&'static str, u64)> {
+        let counted = self.counters();
+        vec![
+            ("connections", counted.connections),
+            ("oversized", counted.oversized),
+            ("dropped", counted.dropped),
+            ("lost", counted.lost),
+            ("unmarked", counted.unmarked),
+        ]
     }
 
     fn serves_admin(&self) -> bool {

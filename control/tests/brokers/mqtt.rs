@@ -33,6 +33,8 @@ impl Application {
     pub(crate) async fn connect(port: u16, name: &str, topics: &[&str], to: &str) -> Self {
         let mut options = MqttOptions::new(name, rmq5::Broker::tcp("127.0.0.1", port));
         options.set_max_packet_size(Some(4 << 20));
+        // Its tables have a place for each message that may be on its way, 14 MB for 65535 of them.
+        options.set_outgoing_inflight_upper_limit(64);
         options.set_incoming_packet_size_limit(rmq5::IncomingPacketSizeLimit::Bytes(4 << 20));
         let (client, event_loop) = AsyncClient::builder(options).capacity(100).build();
         let mut application = Application {

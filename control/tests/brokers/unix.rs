@@ -5,7 +5,7 @@ use crate::room::whole_life;
 use crate::server::{Folder, run, run_paused, start};
 use bifrons_control::dispatch::CoreSettings;
 use bifrons_control::transport::Front;
-use bifrons_control::transport::unix::{Door, Kind, MAX_PACKET, UnixSockets};
+use bifrons_control::transport::unix::{Door, Kind, MAX_PACKET, Place, UnixSockets};
 use bifrons_core::api::Style;
 use serde_json::json;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -59,7 +59,7 @@ impl Unix {
     fn start(kind: Kind, settings: CoreSettings) -> Self {
         let folder = Folder::new();
         let front = start(settings);
-        let door = |name, admin| Door { path: folder.path(name), kind, admin };
+        let door = |name, admin| Door { at: Place::Path(folder.path(name)), kind, admin };
         let doors = vec![door("api", false), door("admin", true)];
         let sockets = UnixSockets::start(&front, doors, Style::Compact).expect("binds");
         Unix { folder, front, sockets }
@@ -270,7 +270,7 @@ fn a_socket_left_behind_is_replaced_and_a_file_is_not() {
         let folder = Folder::new();
         let path = folder.path("api");
         drop(std::os::unix::net::UnixListener::bind(&path).expect("left behind"));
-        let door = Door { path: path.clone(), kind: Kind::SeqPacket, admin: false };
+        let door = Door { at: Place::Path(path.clone()), kind: Kind::SeqPacket, admin: false };
         let front = start(CoreSettings::default());
         let sockets =
             UnixSockets::start(&front, vec![door.clone()], Style::Compact).expect("binds");
@@ -285,7 +285,8 @@ fn a_socket_left_behind_is_replaced_and_a_file_is_not() {
 
 /// A client over a socket that is put beside the transports a server has already.
 pub(crate) fn beside(front: &Rc<Front>, folder: &Folder) -> Client<impl Wire + use<>> {
-    let door = Door { path: folder.path("beside"), kind: Kind::SeqPacket, admin: false };
-    UnixSockets::start(front, vec![door.clone()], Style::Compact).expect("binds");
-    Client::new(Packets::connect(&door.path))
+    let path = folder.path("beside");
+    let door = Door { at: Place::Path(path.clone()), kind: Kind::SeqPacket, admin: false };
+    UnixSockets::start(front, vec![door], Style::Compact).expect("binds");
+    Client::new(Packets::connect(&path))
 }

@@ -61,6 +61,18 @@ pub struct About {
     pub version_string: &'static str,
 }
 
+impl About {
+    /// A module of this project, at its first version.
+    pub const fn ours(
+        package: &'static str,
+        name: &'static str,
+        description: &'static str,
+    ) -> Self {
+        let (author, version_string) = ("The Bifrons authors", "0.1.0");
+        About { package, name, description, author, version: 1, version_string }
+    }
+}
+
 /// Version of this contract; a plugin built against a lower one is skipped with a log line.
 pub const CONTRACT_VERSION: u32 = 1;
 

@@ -3,8 +3,10 @@
 use super::head::{self, After, Mirror};
 use super::target::Place;
 use super::{Door, Http};
+use crate::auth::equal;
 use crate::demo::{self, DemoAnswer};
 use crate::dispatch::Origin;
+use crate::metrics;
 use crate::transport::{MAX_REQUEST, Transport};
 use bifrons_core::api::{ApiError, ErrorCode, json, reply};
 use bytes::Bytes;
@@ -56,7 +58,7 @@ impl Http {
         peer: Option<SocketAddr>,
         door: Rc<Door>,
     ) -> Answer {
-        self.count(|counters| counters.requests += 1);
+        self.counters.count(|counters| counters.requests += 1);
         if let Some(response) = self.demo(&request, &door) {
             return Ok(response);
         }
@@ -64,6 +66,9 @@ impl Http {
         let forwarded = headers.get("x-forwarded-for").map(HeaderValue::as_bytes);
         if !door.gate.admits_forwarded(forwarded) {
             return Err(Dropped);
+        }
+        if let Some(response) = self.metrics(&request, &door).await? {
+            return Ok(response);
         }
         let mirror = Mirror::of(headers);
         let origin = headers.get(header::ORIGIN).or_else(|| headers.get(header::REFERER));
@@ -75,6 +80,29 @@ impl Http {
         };
         mirror.sign(&self.settings.cors, response.headers_mut());
         Ok(response)
+    }
+
+    /// What monitors read, beside the Admin API.
+    async fn metrics(
+        &self,
+        request: &Request<Incoming>,
+        door: &Door,
+    ) -> Result<Option<Response<Full<Bytes>>>, Dropped> {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let here = door.admin && reads && request.uri().path() == "/metrics";
+        let Some(served) = self.settings.metrics.as_ref().filter(|_| here) else { return Ok(None) };
+        let shown = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let shown = shown.and_then(|shown| shown.strip_prefix(b"Bearer "));
+        let knows = |secret: &String| shown.is_some_and(|shown| equal(shown, secret.as_bytes()));
+        if !served.secret.as_ref().is_none_or(knows) {
+            let mut response = head::empty(StatusCode::UNAUTHORIZED, After::KeepAlive);
+            let challenge = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            return Ok(Some(response));
+        }
+        let front = self.front.upgrade().ok_or(Dropped)?;
+        let page = metrics::page(&front).await;
+        Ok(Some(head::content(metrics::CONTENT_TYPE, page.into())))
     }
 
     /// A page of the demo, beside the Janus API: for everybody who may connect, wherever the page
@@ -183,8 +211,14 @@ impl Http {
         let body = Limited::new(request.into_body(), MAX_REQUEST).collect();
         let body = match tokio::time::timeout(TIMEOUT, body).await {
             Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(_)) => return Ok(head::empty(StatusCode::PAYLOAD_TOO_LARGE, After::Close)),
-            Err(_) => return Err(Dropped),
+            Ok(Err(_)) => {
+                self.count_malformed();
+                return Ok(head::empty(StatusCode::PAYLOAD_TOO_LARGE, After::Close));
+            }
+            Err(_) => {
+                self.count_malformed();
+                return Err(Dropped);
+            }
         };
         let (session_id, handle_id) = match place {
             Place::Api { session_id, handle_id, .. } => (session_id, handle_id),
@@ -200,14 +234,17 @@ impl Http {
             }
         };
         if body.is_empty() {
+            self.count_malformed();
             return Ok(self.error(ErrorCode::InvalidJson, "Request payload missing"));
         }
         let mut fields = match json::parse_one(&body) {
             Ok(Value::Object(fields)) => fields,
             Ok(_) => {
+                self.count_malformed();
                 return Ok(self.error(ErrorCode::InvalidJsonObject, "JSON error: not an object"));
             }
             Err(error) => {
+                self.count_malformed();
                 let text = format!("JSON error: on line {}: {}", error.line, error.text);
                 return Ok(self.error(ErrorCode::InvalidJson, text));
             }
@@ -221,6 +258,12 @@ impl Http {
             return Ok(self.error(ErrorCode::InvalidRequestPath, text));
         }
         self.perform(Value::Object(fields), asked).await
+    }
+
+    fn count_malformed(&self) {
+        if let Some(front) = self.front.upgrade() {
+            front.count_malformed();
+        }
     }
 
     /// Has a request served and waits for its reply.
@@ -242,7 +285,7 @@ impl Http {
         match reply {
             Ok(Ok(message)) => Ok(self.json(&message)),
             Ok(Err(_)) | Err(_) => {
-                self.count(|counters| counters.unanswered += 1);
+                self.counters.count(|counters| counters.unanswered += 1);
                 Err(Dropped)
             }
         }

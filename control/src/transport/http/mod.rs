@@ -17,6 +17,7 @@ mod target;
 use super::listen::{TaskGuard, spawn_guarded};
 use super::tls::secured;
 use super::{Bind, Cors, Front, Gate, Listener, Stream, Tls, Transport};
+use crate::counted::Counted;
 use crate::demo::DemoPages;
 use crate::dispatch::{ConnectionId, Outgoing, Owner, SessionEnd, TransportId};
 use bifrons_core::api::Style;
@@ -73,6 +74,15 @@ pub struct Settings {
     pub style: Style,
     /// What is served beside the Janus API, if anything.
     pub demo: Option<DemoPages>,
+    /// Whether monitors may read `/metrics` beside the Admin API, and what they have to know.
+    pub metrics: Option<MetricsDoor>,
+}
+
+/// Who may read `/metrics`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetricsDoor {
+    /// The Admin API's secret, to be sent as a bearer token (RFC 6750 §2.1); `None`: everybody.
+    pub secret: Option<String>,
 }
 
 impl Default for Settings {
@@ -83,6 +93,7 @@ impl Default for Settings {
             connection_limit: 1020,
             style: Style::default(),
             demo: None,
+            metrics: None,
         }
     }
 }
@@ -113,7 +124,7 @@ pub struct Http {
     /// One for each door, one more than its open connections.
     seats: Vec<Rc<()>>,
     stopping: Notify,
-    counters: Cell<HttpCounters>,
+    counters: Counted<HttpCounters>,
 }
 
 impl Http {
@@ -138,7 +149,7 @@ impl Http {
                 next_request: Cell::new(0),
                 listeners: RefCell::default(),
                 stopping: Notify::new(),
-                counters: Cell::default(),
+                counters: Counted::default(),
             })
         });
         for (index, listener) in bound.into_iter().enumerate() {
@@ -151,12 +162,6 @@ impl Http {
     /// What was counted since the start.
     pub fn counters(&self) -> HttpCounters {
         self.counters.get()
-    }
-
-    fn count(&self, one: impl FnOnce(&mut HttpCounters)) {
-        let mut counters = self.counters.get();
-        one(&mut counters);
-        self.counters.set(counters);
     }
 
     /// All of HTTP is one owner.
@@ -173,7 +178,7 @@ impl Http {
         loop {
             let (stream, peer) = listener.accept(&door.gate).await;
             if Rc::strong_count(seats) > self.settings.connection_limit {
-                self.count(|counters| counters.refused += 1);
+                self.counters.count(|counters| counters.refused += 1);
                 continue;
             }
             let (transport, door, seat) = (self.clone(), door.clone(), seats.clone());
@@ -197,8 +202,15 @@ impl Http {
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         tokio::select! {
-            // An error here is the client's, or our own way of closing without an answer.
-            _ = connection.as_mut() => {}
+            ended = connection.as_mut() => {
+                // Other errors are our own way of closing without an answer, or a lost client.
+                let is_bad = |error: &hyper::Error| error.is_parse() || error.is_timeout();
+                if let Some(front) = self.front.upgrade()
+                    && ended.as_ref().is_err_and(is_bad)
+                {
+                    front.count_malformed();
+                }
+            }
             () = self.stopping.notified() => {
                 connection.as_mut().graceful_shutdown();
                 let _ = tokio::time::timeout(STOP_TIMEOUT, connection).await;
@@ -209,21 +221,18 @@ impl Http {
     fn queue_event(&self, session_id: u64, message: &Value) {
         if let Some(queue) = self.queues.borrow().get(&session_id) {
             let dropped = queue.push(write(message, self.style.get()));
-            self.count(|counters| counters.events_dropped += dropped);
+            self.counters.count(|counters| counters.events_dropped += dropped);
         }
     }
 }
 
 impl Transport for Http {
     fn about(&self) -> About {
-        About {
-            package: "janus.transport.http",
-            name: "Bifrons HTTP transport",
-            description: "Carries the Janus API over HTTP with long polls",
-            author: "The Bifrons authors",
-            version: 1,
-            version_string: "0.1.0",
-        }
+        About::ours(
+            "janus.transport.http",
+            "Bifrons HTTP transport",
+            "Carries the Janus API over HTTP with long polls",
+        )
     }
 
     fn deliver(&self, message: &Outgoing) {
@@ -250,6 +259,16 @@ impl Transport for Http {
             message,
             Outgoing::Over { owner, why: SessionEnd::Abandoned, .. } if owner.transport == self.id
         ));
+    }
+
+    fn tally(&self) -> Vec<(&'static str, u64)> {
+        let counted = self.counters.get();
+        vec![
+            ("requests", counted.requests),
+            ("refused", counted.refused),
+            ("unanswered", counted.unanswered),
+            ("events_dropped", counted.events_dropped),
+        ]
     }
 
     fn serves_admin(&self) -> bool {

@@ -13,7 +13,8 @@ mod packets;
 use super::envelope::one_request;
 use super::listen::{TaskGuard, spawn_guarded};
 use super::websocket::link::Link;
-use super::{Front, Transport};
+use super::{Front, Passed, Transport};
+use crate::counted::Counted;
 use crate::dispatch::{ConnectionId, Origin, Outgoing, Owner, SessionEnd, TransportId};
 use bifrons_core::api::{Style, json};
 use bifrons_core::plugin::About;
@@ -25,6 +26,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
+use tokio::net::UnixListener;
 
 /// Most clients of one socket at a time.
 pub const MAX_CLIENTS: usize = 10_000;
@@ -44,11 +46,20 @@ pub enum Kind {
     Datagram,
 }
 
+/// Where a socket is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// To be bound here; a socket that lies there already is replaced.
+    Path(PathBuf),
+    /// Bound already, by somebody who takes care of its path.
+    Passed(Passed),
+}
+
 /// One API on one socket.
 #[derive(Clone, Debug)]
 pub struct Door {
-    /// Where; a socket that lies there already is replaced.
-    pub path: PathBuf,
+    /// Where.
+    pub at: Place,
     /// How it is spoken.
     pub kind: Kind,
     /// Whether it is the Admin API that is served.
@@ -82,7 +93,7 @@ pub struct UnixSockets {
     paths: Vec<PathBuf>,
     /// Whether one of them is for operators.
     admin: bool,
-    counters: Cell<UnixCounters>,
+    counters: Counted<UnixCounters>,
 }
 
 impl UnixSockets {
@@ -100,8 +111,8 @@ impl UnixSockets {
                 links: RefCell::default(),
                 tasks: RefCell::default(),
                 admin: doors.iter().any(|door| door.admin),
-                paths: doors.iter().map(|door| door.path.clone()).collect(),
-                counters: Cell::default(),
+                paths: doors.iter().filter_map(own_path).collect(),
+                counters: Counted::default(),
             })
         });
         for (bound, door) in bound.into_iter().zip(doors) {
@@ -118,12 +129,6 @@ impl UnixSockets {
     /// What was counted since the start.
     pub fn counters(&self) -> UnixCounters {
         self.counters.get()
-    }
-
-    fn count(&self, one: impl FnOnce(&mut UnixCounters)) {
-        let mut counters = self.counters.get();
-        one(&mut counters);
-        self.counters.set(counters);
     }
 
     /// Tells event handlers of a client (transports-auth §7).
@@ -145,28 +150,46 @@ impl UnixSockets {
     fn take_packet(&self, from: ConnectionId, bytes: &[u8], admin: bool) {
         let Some(front) = self.front.upgrade() else { return };
         if bytes.len() > MAX_PACKET {
-            return self.count(|counters| counters.oversized += 1);
+            front.count_malformed();
+            return self.counters.count(|counters| counters.oversized += 1);
         }
         let origin = Origin { owner: self.owner(from), request: 0 };
         match one_request(bytes) {
             Ok(request) if admin => front.admin_request(origin, request),
             Ok(request) => front.request(origin, request),
-            Err(error) => self.queue(origin.owner, &error),
+            Err(error) => {
+                front.count_malformed();
+                self.queue(origin.owner, &error);
+            }
         }
     }
 }
 
 enum Bound {
-    Packets(tokio::net::UnixListener),
+    Packets(UnixListener),
     Datagrams(datagrams::Datagrams),
 }
 
 impl Bound {
     fn new(door: &Door) -> io::Result<Self> {
-        clear(&door.path).and_then(|()| match door.kind {
-            Kind::SeqPacket => packets::bind(&door.path).map(Bound::Packets),
-            Kind::Datagram => datagrams::bind(&door.path).map(Bound::Datagrams),
-        })
+        let socket = match (&door.at, door.kind) {
+            (Place::Passed(passed), _) => passed.to_owned_fd(),
+            (Place::Path(path), Kind::SeqPacket) => clear(path).and_then(|()| packets::bind(path)),
+            (Place::Path(path), Kind::Datagram) => clear(path).and_then(|()| datagrams::bind(path)),
+        }?;
+        match door.kind {
+            // tokio has no listener of packets; its listener of streams accepts them all the same.
+            Kind::SeqPacket => UnixListener::from_std(socket.into()).map(Bound::Packets),
+            Kind::Datagram => datagrams::Datagrams::of(socket).map(Bound::Datagrams),
+        }
+    }
+}
+
+/// The path that goes with us.
+fn own_path(door: &Door) -> Option<PathBuf> {
+    match &door.at {
+        Place::Path(path) => Some(path.clone()),
+        Place::Passed(_) => None,
     }
 }
 
@@ -180,14 +203,11 @@ fn clear(path: &Path) -> io::Result<()> {
 
 impl Transport for UnixSockets {
     fn about(&self) -> About {
-        About {
-            package: "janus.transport.pfunix",
-            name: "Bifrons Unix sockets transport",
-            description: "Carries the Janus API over Unix sockets",
-            author: "The Bifrons authors",
-            version: 1,
-            version_string: "0.1.0",
-        }
+        About::ours(
+            "janus.transport.pfunix",
+            "Bifrons Unix sockets transport",
+            "Carries the Janus API over Unix sockets",
+        )
     }
 
     fn deliver(&self, message: &Outgoing) {
@@ -204,6 +224,18 @@ impl Transport for UnixSockets {
             }
             Outgoing::Created { .. } | Outgoing::Claimed { .. } | Outgoing::Over { .. } => {}
         }
+    }
+
+    fn tally(&self) -> Vec<(&'static str, u64)> {
+        let counted = self.counters.get();
+        vec![
+            ("accepted", counted.accepted),
+            ("refused", counted.refused),
+            ("oversized", counted.oversized),
+            ("nameless", counted.nameless),
+            ("undelivered", counted.undelivered),
+            ("overflowed", counted.overflowed),
+        ]
     }
 
     fn serves_admin(&self) -> bool {

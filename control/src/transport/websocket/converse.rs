@@ -13,8 +13,10 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 /// Longest time for one message to be taken by the client's TCP.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -76,13 +78,13 @@ impl WebSockets {
             None => None,
         };
         let Some(socket) = socket else {
-            self.count(|counters| counters.refused += 1);
+            self.counters.count(|counters| counters.refused += 1);
             return;
         };
         let Some(front) = self.front.upgrade() else { return };
         let link = Rc::new(Link::new(front.new_connection()));
         tracing::debug!(?peer, connection = link.connection.0, admin, "WebSocket open");
-        self.count(|counters| counters.accepted += 1);
+        self.counters.count(|counters| counters.accepted += 1);
         self.links.borrow_mut().insert(link.connection, link.clone());
         let (package, name) = (self.about().package, link.connection.0.to_string());
         let mut connected = json!({ "event": "connected", "admin_api": admin });
@@ -115,6 +117,9 @@ impl WebSockets {
                         }
                         Some(Ok(Message::Binary(bytes))) => self.take_message(link, &bytes, admin),
                         Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                        Some(Err(error)) if fault(&error).is_some() => {
+                            return self.part(&error, &mut socket).await;
+                        }
                         Some(Ok(Message::Close(_)) | Err(_)) | None => {
                             // Lets the close frame that answers the client's go out.
                             let _ = tokio::time::timeout(WRITE_TIMEOUT, socket.flush()).await;
@@ -126,7 +131,7 @@ impl WebSockets {
                 () = silence_over(silence.as_ref()) => {
                     let Some(silence) = silence.as_mut().filter(|silence| !silence.pinged) else {
                         // No close frame: there is nobody to read it.
-                        self.count(|counters| counters.silent += 1);
+                        self.counters.count(|counters| counters.silent += 1);
                         return;
                     };
                     silence.pinged = true;
@@ -139,6 +144,16 @@ impl WebSockets {
                 return;
             }
         }
+    }
+
+    /// Says goodbye to a client that broke the rules of the protocol.
+    async fn part(&self, error: &Error, socket: &mut WebSocketStream<Stream>) {
+        if let Some(front) = self.front.upgrade() {
+            front.count_malformed();
+        }
+        let code = fault(error).unwrap_or(CloseCode::Error);
+        let farewell = CloseFrame { code, reason: Utf8Bytes::from_static("") };
+        let _ = tokio::time::timeout(WRITE_TIMEOUT, socket.close(Some(farewell))).await;
     }
 
     /// Sends what is queued. While the client takes nothing, nothing is read from it either.
@@ -159,10 +174,22 @@ impl WebSockets {
                 Next::End
             }
             LinkState::Overflowed => {
-                self.count(|counters| counters.overflowed += 1);
+                self.counters.count(|counters| counters.overflowed += 1);
                 Next::End
             }
         }
+    }
+}
+
+/// Which rule was broken, as the close frame says it (RFC 6455 §7.4.1); `None`: the connection was
+/// lost, and there is nobody to tell.
+fn fault(error: &Error) -> Option<CloseCode> {
+    match error {
+        Error::Capacity(_) => Some(CloseCode::Size),
+        Error::Utf8(_) => Some(CloseCode::Invalid),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => Some(CloseCode::Protocol),
+        _ => None,
     }
 }
 

@@ -14,6 +14,7 @@ pub mod link;
 use super::envelope::unparsable;
 use super::listen::{TaskGuard, spawn_guarded};
 use super::{Bind, Cors, Front, Gate, Listener, Tls, Transport};
+use crate::counted::Counted;
 use crate::dispatch::{ConnectionId, Origin, Outgoing, Owner, TransportId};
 use bifrons_core::api::{Style, json};
 use bifrons_core::plugin::About;
@@ -75,7 +76,7 @@ pub struct WebSockets {
     style: Cell<Style>,
     links: RefCell<HashMap<ConnectionId, Rc<Link>>>,
     listeners: RefCell<Vec<TaskGuard>>,
-    counters: Cell<WebSocketCounters>,
+    counters: Counted<WebSocketCounters>,
 }
 
 impl WebSockets {
@@ -96,7 +97,7 @@ impl WebSockets {
                 settings,
                 links: RefCell::default(),
                 listeners: RefCell::default(),
-                counters: Cell::default(),
+                counters: Counted::default(),
             })
         });
         for (listener, door) in bound.into_iter().zip(transport.settings.doors.clone()) {
@@ -111,18 +112,12 @@ impl WebSockets {
         self.counters.get()
     }
 
-    fn count(&self, one: impl FnOnce(&mut WebSocketCounters)) {
-        let mut counters = self.counters.get();
-        one(&mut counters);
-        self.counters.set(counters);
-    }
-
     async fn listen(self: Rc<Self>, listener: Listener, door: Door) {
         let (door, open) = (Rc::new(door), Rc::new(()));
         loop {
             let (stream, peer) = listener.accept(&door.gate).await;
             if Rc::strong_count(&open) > MAX_CONNECTIONS {
-                self.count(|counters| counters.refused += 1);
+                self.counters.count(|counters| counters.refused += 1);
                 continue;
             }
             let (transport, door, seat) = (self.clone(), door.clone(), open.clone());
@@ -149,6 +144,7 @@ impl WebSockets {
         let values = match json::parse_many(bytes) {
             Ok(values) => values,
             Err(error) => {
+                front.count_malformed();
                 link.push(json::write(&unparsable(&error), self.style.get()));
                 return;
             }
@@ -166,14 +162,11 @@ impl WebSockets {
 
 impl Transport for WebSockets {
     fn about(&self) -> About {
-        About {
-            package: "janus.transport.websockets",
-            name: "Bifrons WebSockets transport",
-            description: "Carries the Janus API over WebSockets",
-            author: "The Bifrons authors",
-            version: 1,
-            version_string: "0.1.0",
-        }
+        About::ours(
+            "janus.transport.websockets",
+            "Bifrons WebSockets transport",
+            "Carries the Janus API over WebSockets",
+        )
     }
 
     fn deliver(&self, message: &Outgoing) {
@@ -185,6 +178,16 @@ impl Transport for WebSockets {
             // The socket stays open whatever becomes of its sessions.
             Outgoing::Created { .. } | Outgoing::Claimed { .. } | Outgoing::Over { .. } => {}
         }
+    }
+
+    fn tally(&self) -> Vec<(&'static str, u64)> {
+        let counted = self.counters.get();
+        vec![
+            ("accepted", counted.accepted),
+            ("refused", counted.refused),
+            ("overflowed", counted.overflowed),
+            ("silent", counted.silent),
+        ]
     }
 
     fn serves_admin(&self) -> bool {

@@ -52,6 +52,8 @@ pub struct HttpAdmin {
     pub acl: Vec<String>,
     /// Compare `X-Forwarded-For` with `acl` too.
     pub acl_forwarded: bool,
+    /// Ours: serve `/metrics` to monitors.
+    pub metrics: bool,
 }
 
 /// One place to listen at.
@@ -106,6 +108,7 @@ impl Default for HttpAdmin {
             https: HttpListener::on_port(7889),
             acl: Vec::new(),
             acl_forwarded: false,
+            metrics: false,
         }
     }
 }
@@ -152,6 +155,7 @@ impl HttpAdmin {
         );
         section.words("admin_acl", &mut self.acl);
         section.flag("admin_acl_forwarded", &mut self.acl_forwarded);
+        section.flag("metrics", &mut self.metrics);
     }
 }
 
