@@ -166,6 +166,32 @@ fn sighup_has_certificates_read_anew_and_a_broken_one_is_named() {
     let _ = std::fs::remove_dir_all(&folder);
 }
 
+#[test]
+fn a_transport_that_cannot_start_is_named_and_the_others_serve() {
+    let folder = folder("shut-doors");
+    let log = folder.join("server.log");
+    let general = format!("general: {{ log_to_file = \"{}\" }}", log.display());
+    let unix = "general: { enabled = true path = \"/nonexistent/folder/socket\" }".to_owned();
+    let nanomsg = "general: { enabled = true address = \"nonsense\" }".to_owned();
+    let http = "general: { http = false https = true secure_port = 1 }".to_owned();
+    let files = [
+        ("janus.transport.pfunix", unix),
+        ("janus.transport.nanomsg", nanomsg),
+        ("janus.transport.http", http),
+    ];
+    let program = Program::start_with(&general, &[], &files);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), async {
+        let session = session(&program.url(), Duration::from_secs(10)).await;
+        session.keepalive().await.expect("it lives");
+    });
+    let said = std::fs::read_to_string(&log).expect("text");
+    for named in ["Unix sockets", "Nanomsg", "https"] {
+        assert!(said.lines().any(|line| line.contains(named) && line.contains("[ERR]")), "{said}");
+    }
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
 /// Moves the log away and sends signals; only the configured one brings a new log.
 async fn rotates(configured: &str, other: &str) {
     let folder = folder(&format!("log-{configured}"));

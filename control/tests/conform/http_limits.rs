@@ -2,10 +2,12 @@
 
 use crate::client::{Http, read_response, send_request};
 use crate::target::{Setup, Target, run, run_paused};
-use bifrons_control::transport::http;
+use bifrons_control::transport::{http, websocket};
+use bifrons_core::api::Style;
 use bifrons_core::config::Tree;
 use bifrons_core::media::PeerId;
 use bifrons_core::plugin::{About, HandleKey, Host, Plugin, Request, Verdict};
+use futures_util::StreamExt;
 use serde_json::json;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -91,6 +93,29 @@ fn the_demo_is_served_beside_the_api() {
         assert_eq!((moved.status, moved.header("location")), (302, Some("/demo/")));
         assert_eq!(http.call("GET", "/demo/x", &[], "").await.expect("an answer").status, 404);
         assert_eq!(http.get("/ping").await.json()["janus"], "pong");
+    });
+}
+
+#[test]
+fn json_is_written_as_configured() {
+    run(async {
+        for (style, wanted) in [
+            (Style::Compact, r#"{"janus":"pong","transaction":"t"}"#),
+            (Style::Plain, r#"{"janus": "pong", "transaction": "t"}"#),
+            (Style::Indented, "{\n   \"janus\": \"pong\",\n   \"transaction\": \"t\"\n}"),
+        ] {
+            let http = http::Settings { style, ..http::Settings::default() };
+            let websocket = websocket::Settings { style, ..websocket::Settings::default() };
+            let setup = Setup { http, websocket, ..Setup::default() };
+            let Some(target) = Target::with(setup).await else { return };
+            let ping = r#"{"janus":"ping","transaction":"t"}"#;
+            let answer = target.http().post_text("", ping).await;
+            assert_eq!(String::from_utf8_lossy(&answer.body), wanted);
+            let mut ws = target.ws().await;
+            ws.send_text(ping).await;
+            let answer = ws.socket.next().await.expect("open").expect("a message");
+            assert_eq!(answer.to_text().expect("text"), wanted);
+        }
     });
 }
 
