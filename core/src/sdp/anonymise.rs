@@ -1,6 +1,6 @@
 //! What plugins see: the description without its transport (`webrtc-behaviour` §3.2).
 //!
-//! The list of removed attributes is also what [`super::complete`] takes out of a plugin's SDP
+//! The list of removed attributes is also what [`super::complete()`] takes out of a plugin's SDP
 //! before it writes its own, so a plugin that passes foreign SDP through cannot speak for the
 //! core.
 

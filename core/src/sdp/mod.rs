@@ -3,9 +3,9 @@
 //! Four steps, each a pure function of text and plain values:
 //! 1. [`Sdp::parse`] reads a peer's text into an ordered model that gives every line back byte for
 //!    byte; methods of [`Sdp`] and [`Media`] are typed reads of it.
-//! 2. [`anonymise`] makes what plugins see: no transport, no SSRCs, no FEC or RTX.
+//! 2. [`anonymise()`] makes what plugins see: no transport, no SSRCs, no FEC or RTX.
 //! 3. Plugins build [`Answer`]s and [`Offer`]s from choices.
-//! 4. [`complete`] adds the core's share (ICE, DTLS, BUNDLE, SSRCs, RTX, rids, candidates) and
+//! 4. [`complete()`] adds the core's share (ICE, DTLS, BUNDLE, SSRCs, RTX, rids, candidates) and
 //!    [`read_remote`] says what offer and answer come to.
 //!
 //! A plugin's part, here EchoTest's with VP9 preferred:

@@ -210,7 +210,7 @@ impl Negotiated {
 }
 
 /// Reads the peer's offer with the plugin's answer to it, or the peer's answer with the plugin's
-/// offer. Either of the plugin's SDPs may be given before or after [`super::complete`].
+/// offer. Either of the plugin's SDPs may be given before or after [`super::complete()`].
 ///
 /// # Errors
 /// Those of [`Remote::read`].

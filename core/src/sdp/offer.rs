@@ -1,6 +1,6 @@
 //! Offers as plugins make them: lines with fixed codecs and extension ids, no transport.
 //!
-//! RTX, SSRCs and everything of ICE and DTLS are added by [`super::complete`]. Facts:
+//! RTX, SSRCs and everything of ICE and DTLS are added by [`super::complete()`]. Facts:
 //! `webrtc-behaviour` §3.4, `plugin-videoroom` §6 (offer contents).
 
 use super::answer::session_lines;
