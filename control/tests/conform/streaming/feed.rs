@@ -119,10 +119,8 @@ impl State {
         }
         let payload = match self.video {
             true => {
-                let key = match self.every {
-                    0 => self.pictures == 0,
-                    every => self.pictures % every == 0,
-                };
+                // A multiple of 0 is 0 alone.
+                let key = self.pictures.is_multiple_of(self.every);
                 vp8(self.seq, key)
             }
             false => vec![0xF8, 0xFF, 0xFE],

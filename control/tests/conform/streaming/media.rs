@@ -101,7 +101,7 @@ fn streaming_41_and_62_a_switch_is_continuous() {
         let mut other = video("1");
         other["pt"] = json!(100);
         let (second, others) = stage.streams(json!([audio("0"), other])).await;
-        let _feeds = (Feed::audio(ports[0]), Feed::video(ports[1], 10));
+        let former = (Feed::audio(ports[0]), Feed::video(ports[1], 10));
         let later = (Feed::audio(others[0]), Feed::video(others[1], 10));
         later.1.state.borrow_mut().ssrc = 0x4444;
         let mut viewer = stage.watch(&first).await;
@@ -109,7 +109,8 @@ fn streaming_41_and_62_a_switch_is_continuous() {
         let switched = viewer.ask(json!({ "request": "switch", "id": second })).await;
         assert_eq!((&switched["switched"], &switched["id"]), (&json!("ok"), &second));
         tokio::time::sleep(SECOND).await;
-        (_feeds.0.hold(true), _feeds.1.hold(true));
+        former.0.hold(true);
+        former.1.hold(true);
         viewer.frames("1", 20).await;
         viewer.packets("0", 20).await;
         for mid in ["0", "1"] {
