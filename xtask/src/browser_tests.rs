@@ -26,7 +26,7 @@ pub(crate) fn run(tree: &Tree, rest: &[String], tally: &mut Tally) -> Outcome<()
     let (python, whip) = (python(tree)?, whip(tree)?);
     let mut runner = Invocation::new("node", "run.mjs").within(&tree.e2e());
     if !against_janus {
-        serve::build(tree, "ci")?;
+        serve::build_for_tests(tree)?;
         runner = runner.arg("--binary").arg(tree.appliance("ci"));
     }
     runner = runner.arg("--artifacts").arg(tree.target.join("e2e"));

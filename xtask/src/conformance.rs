@@ -104,7 +104,7 @@ pub(crate) fn wire(
     match against {
         Opponent::Mute => {}
         Opponent::Bifrons => {
-            serve::build(tree, "ci")?;
+            serve::build_for_tests(tree)?;
             runner = runner.arg("--binary").arg(tree.appliance("ci"));
         }
         Opponent::Janus => {

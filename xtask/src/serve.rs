@@ -44,10 +44,19 @@ pub(crate) fn run(tree: &Tree, options: &RunOptions) -> Outcome<ExitCode> {
 }
 
 /// Builds the appliance with `profile`.
-pub(crate) fn build(tree: &Tree, profile: &str) -> Outcome<()> {
-    let arguments = format!("build --package bifrons-control --bin bifrons --profile {profile}");
-    let title = format!("building bifrons ({profile}; the first time takes some minutes)");
-    if Invocation::cargo(&arguments).within(&tree.root).run(&title)? {
+fn build(tree: &Tree, profile: &str) -> Outcome<()> {
+    compile(tree, &format!("--package bifrons-control --bin bifrons --profile {profile}"))
+}
+
+/// Builds the appliance that the end-to-end tests drive: with the features that the whole
+/// workspace's tests were built with, so that after those nothing is left to compile.
+pub(crate) fn build_for_tests(tree: &Tree) -> Outcome<()> {
+    compile(tree, "--workspace --bins --tests --profile ci")
+}
+
+fn compile(tree: &Tree, what: &str) -> Outcome<()> {
+    let title = "building bifrons (the first time takes some minutes)";
+    if Invocation::cargo(&format!("build {what}")).within(&tree.root).run(title)? {
         return Ok(());
     }
     Err("bifrons did not compile; the compiler's message is above".to_owned())
