@@ -61,6 +61,8 @@ impl Program {
         let child = Command::new(program)
             .arg("-F")
             .arg(&folder.0)
+            // What a program that dies leaves behind belongs there, too.
+            .current_dir(&folder.0)
             .stdout(log)
             .stderr(Stdio::inherit())
             .spawn()
