@@ -23,6 +23,7 @@ import echotest from './scenarios/echotest.mjs';
 import events from './scenarios/events.mjs';
 import mixed from './scenarios/mixed.mjs';
 import pages from './scenarios/pages.mjs';
+import secure from './scenarios/secure.mjs';
 import senders from './scenarios/senders.mjs';
 import streaming from './scenarios/streaming.mjs';
 import videoroom from './scenarios/videoroom.mjs';
@@ -57,7 +58,7 @@ function plan() {
       }
     }
   }
-  const others = [...pages, ...demos, ...mixed, ...senders, ...streaming, ...clients, ...whip, ...events];
+  const others = [...secure, ...pages, ...demos, ...mixed, ...senders, ...streaming, ...clients, ...whip, ...events];
   for (const scenario of others) {
     if (scenario.servers && !scenario.servers.includes(options.server)) continue;
     const variants = scenario.each ? browsers.map((name) => [name]) : [scenario.browsers ?? []];

@@ -54,6 +54,7 @@ pub(crate) const NETWORK: &[Package] = &[
     program("npm", "npm"),
     program("iproute2", "ip"),
     program("util-linux", "unshare"),
+    program("openssl", "openssl"),
 ];
 
 /// To run browsers and other real clients against the appliance, on top of [`NETWORK`].

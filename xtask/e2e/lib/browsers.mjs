@@ -12,6 +12,8 @@ const CHROMIUM_FLAGS = [
   '--autoplay-policy=no-user-gesture-required',
   '--disable-gpu',
   '--disable-dev-shm-usage',
+  // The server under test has a certificate that nobody signed.
+  '--ignore-certificate-errors',
 ];
 
 const FIREFOX_PREFERENCES = {
@@ -59,6 +61,7 @@ async function launchFirefox(home) {
     browser: 'firefox',
     executablePath: '/usr/bin/firefox-esr',
     headless: true,
+    acceptInsecureCerts: true,
     extraPrefsFirefox: FIREFOX_PREFERENCES,
     env: { ...process.env, HOME: home, MOZ_DISABLE_CONTENT_SANDBOX: '1' },
   });

@@ -1,6 +1,6 @@
 // Starts the server under test, ours or a stock Janus, with the same configuration files.
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -11,6 +11,8 @@ const DEBIAN = '/usr/lib/x86_64-linux-gnu/janus';
 export const ADDRESS = {
   ws: 'ws://127.0.0.1:8188',
   http: 'http://127.0.0.1:8088/janus',
+  wss: 'wss://127.0.0.1:8989',
+  https: 'https://127.0.0.1:8089/janus',
 };
 
 /** Where operators reach it, and what they have to know. */
@@ -26,6 +28,23 @@ export const UNIX = { api: `file://${SOCKET}-api`, admin: `file://${SOCKET}-admi
 
 /** Where it sends events, once it is told to send any. */
 export const EVENTS = { http: 18090, gelf: 12201 };
+
+/** The section that names the server's certificate. */
+function certificates(folder) {
+  return `certificates: {
+	cert_pem = "${join(folder, 'cert.pem')}"
+	cert_key = "${join(folder, 'key.pem')}"
+}
+`;
+}
+
+/** Makes the certificate, signed by nobody else. */
+function certify(folder) {
+  const files = ['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')];
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const name = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];
+  execFileSync('openssl', ['req', '-x509', ...key, ...files, ...name], { stdio: 'ignore' });
+}
 
 /** The whole configuration, as the documentation of Janus describes these keys. */
 function configuration(folder, general) {
@@ -80,9 +99,10 @@ events: {
 	base_path = "/janus"
 	http = true
 	port = 8088
-	https = false
+	https = true
+	secure_port = 8089
 }
-admin: {
+${certificates(folder)}admin: {
 	admin_base_path = "/admin"
 	admin_http = true
 	admin_port = 7088
@@ -92,9 +112,10 @@ admin: {
 	json = "indented"
 	ws = true
 	ws_port = 8188
-	wss = false
+	wss = true
+	wss_port = 8989
 }
-admin: {
+${certificates(folder)}admin: {
 	admin_ws = true
 	admin_ws_port = 7188
 }
@@ -139,6 +160,7 @@ admin: {
 export async function startServer({ kind, binary, demos, artifacts, general = '' }) {
   const folder = join(artifacts, 'conf');
   mkdirSync(folder, { recursive: true });
+  certify(folder);
   for (const [name, text] of Object.entries(configuration(folder, general))) {
     writeFileSync(join(folder, name), text);
   }
@@ -155,7 +177,7 @@ export async function startServer({ kind, binary, demos, artifacts, general = ''
     child.on('error', (error) => resolve((ended = error.message)));
   });
   const alive = () => ended === null;
-  await reachable([8088, 8188, 7088, 7188], () => ended, log);
+  await reachable([8088, 8089, 8188, 8989, 7088, 7188], () => ended, log);
   const stop = async () => {
     if (!alive()) return ended;
     child.kill('SIGTERM');

@@ -5,7 +5,7 @@ import { HD, check, flows, openLab, silent, up, widens } from '../lib/lab.mjs';
 const PLUGIN = 'janus.plugin.echotest';
 
 /** One participant, echoing the browser's own camera and microphone. */
-async function echo({ browser, address }, sends = { audio: true, video: true }, extra = {}, wish = {}) {
+export async function echo({ browser, address }, sends = { audio: true, video: true }, extra = {}, wish = {}) {
   const lab = await openLab(browser);
   await lab.connect({ name: 'ada', server: address });
   await lab.attach({ name: 'ada', session: 'ada', plugin: PLUGIN });
