@@ -1,6 +1,8 @@
 //! The program as an operator meets it: what it says and how it ends when it cannot start
 //! (transports-auth §14), and what signals do to it.
 
+#[path = "process/configuration.rs"]
+mod configuration;
 #[path = "process/kills.rs"]
 mod kills;
 #[path = "conform/program.rs"]
@@ -41,7 +43,7 @@ fn an_unknown_option_is_named() {
 }
 
 #[test]
-fn a_configuration_that_was_asked_for_has_to_be_there() {
+fn transports_auth_52_a_configuration_that_was_asked_for_has_to_be_there() {
     refuses(&["-C", "/nonexistent/janus.jcfg"], "/nonexistent/janus.jcfg");
 }
 
