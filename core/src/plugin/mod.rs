@@ -22,6 +22,7 @@ mod refusal;
 pub mod request;
 mod service;
 mod verdict;
+mod wish;
 
 pub use host::{Answer, Host, HostExt, PushError, StoreRequest, Ticket};
 pub use http::{HttpMethod, HttpRequest, HttpResponse};
@@ -34,6 +35,7 @@ pub use service::{
     ServiceId, ServiceMedium,
 };
 pub use verdict::{ReplyKey, Request, Verdict};
+pub use wish::{DelayLimits, layer_key, take_layers};
 
 use crate::config::Tree;
 use crate::media::{DataMessage, Fact, IngestId, PeerId};

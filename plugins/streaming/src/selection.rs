@@ -8,8 +8,8 @@ use crate::plugin::Streaming;
 use crate::relay;
 use crate::viewer::Line;
 use crate::watch::result;
-use bifrons_core::media::{Fact, LayerKind, MediaKind, Selection};
-use bifrons_core::plugin::{HandleKey, Host, HostExt, Request};
+use bifrons_core::media::{Fact, LayerKind, MediaKind};
+use bifrons_core::plugin::{HandleKey, Host, HostExt, Request, layer_key, take_layers};
 use serde_json::{Map, Value, json};
 
 /// An item of `configure`'s `streams`, and `configure` as a whole. The older `audio`, `video` and
@@ -25,43 +25,6 @@ const CONFIGURE: [Field; 9] = [
     may("min_delay", INT),
     may("max_delay", INT),
 ];
-
-/// Takes layer targets over, as far as they are of the line's kind of layers. Returns the targets
-/// that were given.
-pub(crate) fn apply_targets(line: &mut Line, item: &Body<'_>) -> Vec<(LayerKind, u8)> {
-    let target = &mut line.target;
-    let kinds = match target.selection {
-        Selection::Whole => return Vec::new(),
-        Selection::Simulcast => {
-            if let Some(fallback_us) = item.number("fallback") {
-                target.fallback_us = fallback_us;
-            }
-            [(LayerKind::Substream, "substream"), (LayerKind::Temporal, "temporal")]
-        }
-        Selection::Svc => {
-            [(LayerKind::Spatial, "spatial_layer"), (LayerKind::SvcTemporal, "temporal_layer")]
-        }
-    };
-    let mut given = Vec::new();
-    for (place, (kind, name)) in [&mut target.spatial, &mut target.temporal].into_iter().zip(kinds)
-    {
-        if let Some(layer) = item.layer(name) {
-            *place = layer;
-            given.push((kind, layer));
-        }
-    }
-    given
-}
-
-/// The key of a layer's event.
-fn layer_key(kind: LayerKind) -> &'static str {
-    match kind {
-        LayerKind::Substream => "substream",
-        LayerKind::Temporal => "temporal",
-        LayerKind::Spatial => "spatial_layer",
-        LayerKind::SvcTemporal => "temporal_layer",
-    }
-}
 
 /// The layer of this kind that flows.
 fn current(line: &mut Line, kind: LayerKind) -> &mut i8 {
@@ -192,7 +155,7 @@ fn configure_line(line: &mut Line, item: &Body<'_>, confirmed: &mut Vec<Value>) 
     }
     line.delay.change(item.integer("min_delay"), item.integer("max_delay"));
     let mut missing = false;
-    for (kind, layer) in apply_targets(line, item) {
+    for (kind, layer) in take_layers(&mut line.target, item) {
         if i16::from(*current(line, kind)) == i16::from(layer) {
             confirmed.push(json!({ layer_key(kind): layer }));
         } else {

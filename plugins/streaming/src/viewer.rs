@@ -10,10 +10,9 @@
 use crate::media::StreamSpec;
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{
-    Delay, IngestId, LayerTarget, MediaKind, Mindex, PeerId, Route, Selection, SourceId,
+    IngestId, LayerTarget, MediaKind, Mindex, PeerId, Route, Selection, SourceId,
 };
-use bifrons_core::plugin::{Id, ServiceId};
-use serde_json::{Value, json};
+use bifrons_core::plugin::{DelayLimits, Id, ServiceId};
 
 /// One line of a viewer's PeerConnection that carries something.
 #[derive(Clone, Debug)]
@@ -69,44 +68,6 @@ impl Line {
         };
         self.current = (-1, -1);
         self.told = false;
-    }
-}
-
-/// Playout delay limits that a viewer set, in units of 10 ms.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DelayLimits {
-    min: Option<u16>,
-    max: Option<u16>,
-}
-
-impl DelayLimits {
-    /// Takes new limits over: one drags the other along, a negative one clears both.
-    pub(crate) fn change(&mut self, min: Option<i64>, max: Option<i64>) {
-        for (value, is_min) in [(min, true), (max, false)] {
-            let Some(value) = value else { continue };
-            let Ok(limit) = u16::try_from(value.min(4095)) else {
-                *self = DelayLimits::default();
-                continue;
-            };
-            if is_min {
-                self.min = Some(limit);
-                self.max = self.max.map(|max| max.max(limit));
-            } else {
-                self.max = Some(limit);
-                self.min = self.min.map(|min| min.min(limit));
-            }
-        }
-    }
-
-    /// The limits, where both are known.
-    pub(crate) fn delay(self) -> Option<Delay> {
-        Some(Delay { min: self.min?, max: self.max? })
-    }
-
-    /// What is shown of them.
-    pub(crate) fn shown(self) -> Option<Value> {
-        let delay = self.delay()?;
-        Some(json!({ "min-delay": delay.min, "max-delay": delay.max }))
     }
 }
 

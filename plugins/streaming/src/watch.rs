@@ -9,11 +9,11 @@ use crate::offer;
 use crate::plugin::{Owner, Streaming};
 use crate::ports;
 use crate::relay;
-use crate::selection::apply_targets;
 use crate::viewer::{Line, Own, Viewer};
 use bifrons_core::media::{MediaKind, Mindex, PeerId, Plan};
 use bifrons_core::plugin::{
     HandleKey, Host, HostExt, JsepKind, OutgoingJsep, PushError, Request, ServiceCommand,
+    take_layers,
 };
 use bifrons_core::sdp::Sdp;
 use serde_json::{Value, json};
@@ -283,7 +283,7 @@ fn lines_of(mountpoint: &Mountpoint, body: &Body<'_>, mids: &[String]) -> Vec<Li
         }
         let mindex = Mindex::try_from(lines.len()).unwrap_or(Mindex::MAX);
         let mut line = Line::new(at, mindex, spec);
-        apply_targets(&mut line, body);
+        take_layers(&mut line.target, body);
         lines.push(line);
     }
     lines

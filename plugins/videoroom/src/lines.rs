@@ -9,8 +9,7 @@ use crate::relay;
 use crate::room::Room;
 use crate::subscription::{Feed, Line, Subscription};
 use bifrons_core::media::MediaKind;
-use bifrons_core::plugin::Host;
-use bifrons_core::plugin::Id;
+use bifrons_core::plugin::{Host, Id, take_layers};
 use bifrons_core::sdp::{MAX_MEDIA, Sdp};
 
 /// An item of `subscribe` and of a join's `streams`.
@@ -122,7 +121,7 @@ pub(crate) fn subscribe(
             let Some(line) = add_line(sub, publisher, stream)? else { continue };
             changed = true;
             line.crossrefid = item.text("crossrefid").map(str::to_owned);
-            crate::selection::apply_targets(line, item);
+            take_layers(&mut line.target, item);
             line.delay.change(item.integer("min_delay"), item.integer("max_delay"));
             if mid.is_some() {
                 line.send = item.flag("send").unwrap_or(true);

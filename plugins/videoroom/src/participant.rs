@@ -3,9 +3,8 @@
 use crate::forwarders::{Forwarder, Remotization};
 use crate::remote::Remote;
 use bifrons_core::codec::Codec;
-use bifrons_core::media::{Delay, IngestId, MediaKind, Mindex, PeerId, SourceId, SourcePolicy};
-use bifrons_core::plugin::HandleKey;
-use bifrons_core::plugin::Id;
+use bifrons_core::media::{IngestId, MediaKind, Mindex, PeerId, SourceId, SourcePolicy};
+use bifrons_core::plugin::{DelayLimits, HandleKey, Id};
 use bifrons_core::sdp::OpusParameters;
 use serde_json::{Map, Value, json};
 
@@ -18,44 +17,6 @@ pub(crate) enum For {
     Others,
     /// The publisher: extension ids are told.
     Itself,
-}
-
-/// Playout delay limits as asked for, in 10 ms; both are needed to have an effect.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DelayLimits {
-    min: Option<u16>,
-    max: Option<u16>,
-}
-
-impl DelayLimits {
-    /// Takes new limits over: one drags the other along, a negative one clears both.
-    pub(crate) fn change(&mut self, min: Option<i64>, max: Option<i64>) {
-        for (value, is_min) in [(min, true), (max, false)] {
-            let Some(value) = value else { continue };
-            let Ok(limit) = u16::try_from(value.min(4095)) else {
-                *self = DelayLimits::default();
-                continue;
-            };
-            if is_min {
-                self.min = Some(limit);
-                self.max = self.max.map(|max| max.max(limit));
-            } else {
-                self.max = Some(limit);
-                self.min = self.min.map(|min| min.min(limit));
-            }
-        }
-    }
-
-    /// The limits, where both are known.
-    pub(crate) fn delay(self) -> Option<Delay> {
-        Some(Delay { min: self.min?, max: self.max? })
-    }
-
-    /// What is shown of them.
-    pub(crate) fn shown(self) -> Option<Value> {
-        let delay = self.delay()?;
-        Some(json!({ "min-delay": delay.min, "max-delay": delay.max }))
-    }
 }
 
 /// Ids under which a publisher sends extensions that its subscribers may get.

@@ -10,9 +10,8 @@ use crate::relay;
 use crate::room::Room;
 use crate::subscriber::{line_event, updated};
 use crate::subscription::{Feed, Line, Subscription};
-use bifrons_core::media::{Fact, LayerKind, MediaKind, Selection};
-use bifrons_core::plugin::Id;
-use bifrons_core::plugin::{HandleKey, Host, HostExt, Request};
+use bifrons_core::media::{Fact, LayerKind, MediaKind};
+use bifrons_core::plugin::{HandleKey, Host, HostExt, Id, Request, layer_key, take_layers};
 use serde_json::{Value, json};
 
 /// An item of `configure`'s `streams`.
@@ -48,43 +47,6 @@ const SWITCH: [Field; 7] = [
     may("spatial_layer", Want::Layer),
     may("temporal_layer", Want::Layer),
 ];
-
-/// Takes layer targets over, as far as they are of the line's kind of layers. Returns the targets
-/// that were given.
-pub(crate) fn apply_targets(line: &mut Line, item: &Body<'_>) -> Vec<(LayerKind, u8)> {
-    let target = &mut line.target;
-    let kinds = match target.selection {
-        Selection::Whole => return Vec::new(),
-        Selection::Simulcast => {
-            if let Some(fallback_us) = item.number("fallback") {
-                target.fallback_us = fallback_us;
-            }
-            [(LayerKind::Substream, "substream"), (LayerKind::Temporal, "temporal")]
-        }
-        Selection::Svc => {
-            [(LayerKind::Spatial, "spatial_layer"), (LayerKind::SvcTemporal, "temporal_layer")]
-        }
-    };
-    let mut given = Vec::new();
-    for (place, (kind, name)) in [&mut target.spatial, &mut target.temporal].into_iter().zip(kinds)
-    {
-        if let Some(layer) = item.layer(name) {
-            *place = layer;
-            given.push((kind, layer));
-        }
-    }
-    given
-}
-
-/// The key of a layer's event.
-fn layer_key(kind: LayerKind) -> &'static str {
-    match kind {
-        LayerKind::Substream => "substream",
-        LayerKind::Temporal => "temporal",
-        LayerKind::Spatial => "spatial_layer",
-        LayerKind::SvcTemporal => "temporal_layer",
-    }
-}
 
 /// The layer of this kind that flows.
 fn current(line: &mut Line, kind: LayerKind) -> &mut i8 {
@@ -273,7 +235,7 @@ fn configure_line(
         line.send = send;
     }
     line.delay.change(item.integer("min_delay"), item.integer("max_delay"));
-    let given = apply_targets(line, item);
+    let given = take_layers(&mut line.target, item);
     let mut keyframe = item.flag("send") == Some(true);
     let mut confirmed = Vec::new();
     for (kind, layer) in given {
@@ -371,7 +333,7 @@ fn switch_line(
     let was_idle = line.feed.is_none();
     line.take(feed, stream);
     if let Some(item) = item {
-        apply_targets(line, item);
+        take_layers(&mut line.target, item);
     }
     relay::ask_keyframe_of(host, Some(room), line);
     relay::sync_route(host, Some(room), sub, mindex);

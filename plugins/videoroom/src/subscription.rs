@@ -1,11 +1,11 @@
 //! A subscription: one server-offered PeerConnection and what flows on its lines
 //! (plugin-videoroom §6, §7.2-4).
 
-use crate::participant::{DelayLimits, Participant, Stream};
+use crate::participant::{Participant, Stream};
 use crate::room::Room;
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{LayerTarget, MediaKind, Mindex, PeerId, Route, Selection, SourceId};
-use bifrons_core::plugin::Id;
+use bifrons_core::plugin::{DelayLimits, Id};
 use serde_json::{Map, Value, json};
 
 /// Where a line's media come from.
