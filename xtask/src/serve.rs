@@ -5,8 +5,10 @@ use crate::debian;
 use crate::tree::Tree;
 use crate::{Outcome, clients};
 use clap::Args;
-use std::io::{Read, Write};
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -70,10 +72,27 @@ fn start(tree: &Tree, profile: &str, rest: &[String]) -> Outcome<Child> {
         ));
     }
     let program = tree.appliance(profile);
+    let folder = own_folder(tree)?;
     let mut command = Invocation::new(&program.to_string_lossy(), "")
         .env("BIFRONS_DEMOS", &tree.demos().to_string_lossy())
         .into_inner();
-    command.args(rest).spawn().map_err(|error| format!("{}: {error}", program.display()))
+    // Options of the user's come later and so win.
+    command.arg(format!("--configs-folder={}", folder.display())).args(rest);
+    command.spawn().map_err(|error| format!("{}: {error}", program.display()))
+}
+
+/// An empty folder for configuration: the appliance starts on its embedded defaults even where a
+/// Janus is installed, and rooms made permanent meanwhile do not end in that one's files.
+fn own_folder(tree: &Tree) -> Outcome<PathBuf> {
+    let folder = tree.root.join("target").join("run");
+    let clean = fs::remove_dir_all(&folder);
+    if let Err(error) = clean
+        && error.kind() != ErrorKind::NotFound
+    {
+        return Err(format!("{}: {error}", folder.display()));
+    }
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(folder)
 }
 
 /// Waits until the demo page is answered, or says why that will not happen.
