@@ -22,6 +22,7 @@ import demos from './scenarios/demos.mjs';
 import echotest from './scenarios/echotest.mjs';
 import events from './scenarios/events.mjs';
 import mixed from './scenarios/mixed.mjs';
+import mountpoints from './scenarios/mountpoints.mjs';
 import pages from './scenarios/pages.mjs';
 import secure from './scenarios/secure.mjs';
 import senders from './scenarios/senders.mjs';
@@ -58,7 +59,7 @@ function plan() {
       }
     }
   }
-  const others = [...secure, ...pages, ...demos, ...mixed, ...senders, ...streaming, ...clients, ...whip, ...events];
+  const others = [...secure, ...pages, ...demos, ...mixed, ...senders, ...streaming, ...mountpoints, ...clients, ...whip, ...events];
   for (const scenario of others) {
     if (scenario.servers && !scenario.servers.includes(options.server)) continue;
     const variants = scenario.each ? browsers.map((name) => [name]) : [scenario.browsers ?? []];

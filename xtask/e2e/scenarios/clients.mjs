@@ -2,43 +2,13 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { register } from 'node:module';
 import { createInterface } from 'node:readline';
+import { janode, next, refused } from '../lib/janode.mjs';
 import { ADMIN, UNIX } from '../lib/server.mjs';
 import { COLOURS, arrive, check, flows, openLab, publish, watch } from '../lib/lab.mjs';
 
-// janode loads a native addon for Unix sockets; ours stands in, so that it need not be compiled.
-const DATAGRAMS = new URL('../lib/unix-dgram.mjs', import.meta.url).href;
-const HOOK = `export const resolve = (name, context, next) =>
-  name === 'unix-dgram' ? { url: ${JSON.stringify(DATAGRAMS)}, shortCircuit: true } : next(name, context);`;
-register(`data:text/javascript,${encodeURIComponent(HOOK)}`);
-
-/** A janode session and a way to attach VideoRoom handles. */
-async function janode(address) {
-  const { default: Janode } = await import('janode');
-  const { default: VideoRoom } = await import('janode/plugins/videoroom');
-  Janode.Logger.setLevel('none');
-  const connection = await Janode.connect({ address: { url: address } });
-  const session = await connection.create();
-  return { connection, session, VideoRoom, attach: () => session.attach(VideoRoom) };
-}
-
-/** The next event of `kind` on `handle`; start waiting before causing it. */
-const next = (handle, kind) =>
-  Promise.race([
-    once(handle, kind).then(([data]) => data),
-    new Promise((_, reject) => setTimeout(() => reject(new Error(`janode saw no ${kind}`)), 10_000).unref()),
-  ]);
-
-/** Checks that `work` is refused with the plugin's error `code`. */
-async function refused(work, code) {
-  const error = await work.then(() => null, (reason) => reason);
-  check(error, `expected error ${code}, got success`);
-  check(error.message.startsWith(`${code} `), `expected error ${code}, got ${error.message}`);
-}
-
 async function driveRoom({ address }) {
-  const { connection, attach, VideoRoom } = await janode(address);
+  const { connection, attach, plugin: VideoRoom } = await janode(address, 'videoroom');
   const { EVENT } = VideoRoom;
   const host = await attach();
   const guest = await attach();
@@ -80,9 +50,8 @@ async function driveRoom({ address }) {
 
 /** janode's whole Admin API: who is there, and what one of them does. */
 async function operate({ address, artifacts, url = ADMIN.ws }) {
-  const { connection, session, attach } = await janode(address);
+  const { Janode, connection, session, attach } = await janode(address, 'videoroom');
   const handle = await attach();
-  const { default: Janode } = await import('janode');
   const admin = await Janode.connect({ is_admin: true, address: { url, apisecret: ADMIN.secret } });
   const info = await admin.getInfo();
   check(info.janus === 'server_info' && 'janus.plugin.videoroom' in info.plugins, `info: ${JSON.stringify(info).slice(0, 200)}`);
@@ -138,7 +107,7 @@ function guest(python, words) {
 }
 
 async function meetAiortc({ browser, address, python }) {
-  const { connection, attach, VideoRoom } = await janode(address);
+  const { connection, attach, plugin: VideoRoom } = await janode(address, 'videoroom');
   const host = await attach();
   const room = 8002;
   await host.create({ room, max_publishers: 4 });

@@ -1,39 +1,7 @@
 // Mountpoints that ffmpeg and GStreamer feed over UDP, as their users do, and a browser watches.
 
-import { spawn } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
-import { join } from 'node:path';
 import { check, flows, openLab, pause, shows, up } from '../lib/lab.mjs';
-
-/** Starts a program that sends until it is stopped; its words go to a file among the artifacts. */
-function sender(artifacts, program, line) {
-  const log = join(artifacts, `${program}-${Date.now()}.log`);
-  const child = spawn(program, line.trim().split(/\s+/), { stdio: ['ignore', 'pipe', 'pipe'] });
-  const out = createWriteStream(log);
-  child.stdout.pipe(out);
-  child.stderr.pipe(out);
-  let ended = null;
-  child.on('error', (error) => (ended = error.message));
-  child.on('exit', (code) => (ended ??= `status ${code}`));
-  return {
-    runs: () => check(ended === null, `${program} ended with ${ended}; see ${log}`),
-    stop: () => child.kill('SIGKILL'),
-  };
-}
-
-/** Red and a tone, as VP8 and Opus, with reports of their own. */
-const FFMPEG = (audio, video, rtcp) => `-nostdin -loglevel warning -re
-  -f lavfi -i color=c=red:size=320x240:rate=25 -re -f lavfi -i sine=frequency=440:sample_rate=48000
-  -map 0:v -c:v libvpx -deadline realtime -cpu-used 8 -b:v 300k -g 50 -threads 1
-  -f rtp -payload_type 100 rtp://127.0.0.1:${video}?rtcpport=${rtcp}&pkt_size=1200
-  -map 1:a -c:a libopus -b:a 48k -ac 2
-  -f rtp -payload_type 111 rtp://127.0.0.1:${audio}?pkt_size=1200`;
-
-/** Green, as VP8 with one keyframe at the start and no other. */
-const GSTREAMER = (port) => `-q videotestsrc is-live=true pattern=green
-  ! video/x-raw,width=320,height=240,framerate=25/1
-  ! vp8enc deadline=1 cpu-used=8 target-bitrate=300000 keyframe-max-dist=1000000 threads=1
-  ! rtpvp8pay mtu=1200 pt=98 ! udpsink host=127.0.0.1 port=${port}`;
+import { FFMPEG, GSTREAMER, sender } from '../lib/senders.mjs';
 
 /** Opens a session with one Streaming handle. */
 async function come(lab, address, name) {
@@ -101,7 +69,7 @@ export default [
       await come(lab, address, 'viewer');
       const media = [{ type: 'video', mid: 'v', port: 0, pt: 98, codec: 'vp8' }];
       const { id, ports } = await mount(lab, 'viewer', { media, bufferkf_ms: 60_000 });
-      const feed = sender(artifacts, 'gst-launch-1.0', GSTREAMER(ports.v.port));
+      const feed = sender(artifacts, 'gst-launch-1.0', GSTREAMER(ports.v.port, { keyframes: 1_000_000 }));
       try {
         await pause(3000);
         feed.runs();
