@@ -10,6 +10,7 @@ use crate::Outcome;
 use crate::command::Invocation;
 use crate::conformance::Opponent;
 use crate::debian;
+use crate::serve;
 use crate::tree::Tree;
 use clap::Args;
 use std::fs;
@@ -118,7 +119,10 @@ impl Side {
 fn build(tree: &Tree) -> Outcome<PathBuf> {
     let packages = "build --release --package bifrons-control --package bifrons-loadtest";
     let title = "building bifrons and the load generator (the first time takes some minutes)";
-    if Invocation::cargo(packages).within(&tree.root).run(title)? {
+    let build = serve::stamp(tree)
+        .iter()
+        .fold(Invocation::cargo(packages), |build, (key, value)| build.env(key, value));
+    if build.within(&tree.root).run(title)? {
         return Ok(tree.target.join("release").join("bifrons-loadtest"));
     }
     Err("that did not compile; the compiler's message is above".to_owned())

@@ -80,6 +80,13 @@ impl Invocation {
             .is_ok_and(|status| status.success())
     }
 
+    /// Runs it silently; what it printed, trimmed, when it reported success.
+    pub(crate) fn output(mut self) -> Option<String> {
+        let output = self.command.stderr(Stdio::null()).stdin(Stdio::null()).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    }
+
     /// The plain command, for callers that keep the child.
     pub(crate) fn into_inner(self) -> Command {
         self.command

@@ -47,18 +47,37 @@ pub(crate) fn run(tree: &Tree, options: &RunOptions) -> Outcome<ExitCode> {
 
 /// Builds the appliance with `profile`.
 fn build(tree: &Tree, profile: &str) -> Outcome<()> {
-    compile(tree, &format!("--package bifrons-control --bin bifrons --profile {profile}"))
+    let what = format!("--package bifrons-control --bin bifrons --profile {profile}");
+    let stamp = if profile == "release" { stamp(tree) } else { Vec::new() };
+    compile(tree, &what, &stamp)
+}
+
+/// What `info` tells of a release build: its commit, and that commit's date, so that a build can be
+/// repeated. Nothing outside a git checkout.
+pub(crate) fn stamp(tree: &Tree) -> Vec<(&'static str, String)> {
+    let of_head = |format: &str| {
+        let arguments = format!("log -1 --date=iso-strict --format={format}");
+        Invocation::new("git", &arguments).within(&tree.root).output()
+    };
+    [("BIFRONS_COMMIT", of_head("%H")), ("BIFRONS_BUILT", of_head("%cd"))]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect()
 }
 
 /// Builds the appliance that the end-to-end tests drive: with the features that the whole
 /// workspace's tests were built with, so that after those nothing is left to compile.
 pub(crate) fn build_for_tests(tree: &Tree) -> Outcome<()> {
-    compile(tree, "--workspace --bins --tests --profile ci")
+    compile(tree, "--workspace --bins --tests --profile ci", &[])
 }
 
-fn compile(tree: &Tree, what: &str) -> Outcome<()> {
+fn compile(tree: &Tree, what: &str, environment: &[(&str, String)]) -> Outcome<()> {
     let title = "building bifrons (the first time takes some minutes)";
-    if Invocation::cargo(&format!("build {what}")).within(&tree.root).run(title)? {
+    let mut build = Invocation::cargo(&format!("build {what}")).within(&tree.root);
+    for (key, value) in environment {
+        build = build.env(key, value);
+    }
+    if build.run(title)? {
         return Ok(());
     }
     Err("bifrons did not compile; the compiler's message is above".to_owned())
