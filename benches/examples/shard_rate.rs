@@ -11,206 +11,34 @@
 //! engine; it keeps no books, chooses no layers and forgets what it sent. Sealing the publisher's
 //! packets is not counted.
 
-use bifrons_benches::{plain_packet, sink_extensions};
-use bifrons_core::codec::Codec;
-use bifrons_core::dtls::{KeyingMaterial, Role};
-use bifrons_core::ice::Credentials;
-use bifrons_core::media::{
-    LayerSsrc, Line, LineId, MediaKind, Payload, PeerId, PeerSetup, Plan, Receive, Route, Send,
-    ShardCommand, SinkId, SourceId, Transport,
-};
-use bifrons_core::rtp::Ssrc;
-use bifrons_core::srtp::{MasterKey, OpenKey, RtpIndex, SealKey, SrtpProfile};
+use bifrons_benches::plain_packet;
+use bifrons_benches::room::{Layout, Nowhere, Publisher, Room, Stream, VIDEO, address, material};
+use bifrons_core::dtls::Role;
+use bifrons_core::srtp::{MasterKey, OpenKey, RtpIndex, SrtpProfile};
 use bifrons_datapath::cores::cpu_time;
-use bifrons_datapath::engine::{
-    Engine, EngineChoice, EngineCounters, EngineOptions, Received, Turn, open_engine,
-};
+use bifrons_datapath::engine::{Engine, EngineChoice, EngineOptions, open_engine};
 use bifrons_datapath::queue::Doorbell;
 use bifrons_datapath::seal::{Job, Kernel, Run, SenderKey};
-use bifrons_datapath::shard::{Clock, Shard, ShardConfig};
 use bifrons_datapath::udp::{SocketOptions, UdpCapabilities, open};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::Ipv4Addr;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 /// Turns between two looks at the clock; their packets are sealed before.
 const TURNS: usize = 16;
-const PAYLOAD: usize = 1160;
-const PUBLISHER: u32 = 0x0BAD_CAFE;
-/// A VP8 descriptor with picture id, TL0PICIDX and TID, as browsers send it.
-const DESCRIPTOR: [u8; 6] = [0x80, 0xE0, 0x80, 0x64, 0x01, 0x20];
-
-/// An engine whose packets go nowhere.
-struct Nowhere {
-    arena: Vec<u8>,
-    used: usize,
-    counters: EngineCounters,
-}
-
-impl Engine for Nowhere {
-    fn turn(
-        &mut self,
-        _: Option<Duration>,
-        _: u32,
-        _: &mut dyn FnMut(Received<'_>),
-    ) -> io::Result<Turn> {
-        Ok(Turn::default())
-    }
-
-    fn room(&mut self, len: usize) -> io::Result<&mut [u8]> {
-        if self.used + len > self.arena.len() {
-            self.used = 0;
-        }
-        Ok(&mut self.arena[self.used..])
-    }
-
-    fn send(&mut self, _: u16, _: SocketAddr, len: usize, segment: u16) {
-        self.used = (self.used + len).next_multiple_of(64).min(self.arena.len());
-        self.counters.datagrams_out += len.div_ceil(usize::from(segment.max(1))) as u64;
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.used = 0;
-        Ok(())
-    }
-
-    fn attach(&mut self, _: UdpSocket) -> io::Result<u16> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn detach(&mut self, _: u16) {}
-
-    fn counters(&self) -> EngineCounters {
-        self.counters
-    }
-}
-
-fn material(profile: SrtpProfile, n: usize) -> KeyingMaterial {
-    let seed = |at: usize| (at * 7 + n * 31 + n / 256) as u8;
-    let bytes: Vec<u8> = (0..KeyingMaterial::len(profile)).map(seed).collect();
-    KeyingMaterial::new(profile, &bytes).expect("the profile's length")
-}
-
-fn peer(n: usize) -> PeerId {
-    PeerId { shard: 0, slot: n as u32, generation: 1 }
-}
-
-fn address(n: usize) -> SocketAddr {
-    let host = 512 + n as u32;
-    (Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 99, 0, 0)) + host), 40_000).into()
-}
-
-fn setup(n: usize) -> PeerSetup {
-    let payloads =
-        vec![Payload { pt: 96, codec: Some(Codec::Vp8), clock_hz: 90_000, rtx_pt: Some(97) }];
-    let layers = vec![LayerSsrc { ssrc: Ssrc(PUBLISHER), rtx: None }];
-    let (nack, transport_cc, extensions) = (true, true, sink_extensions());
-    let receive = Receive {
-        layers,
-        rids: Vec::new(),
-        payloads: payloads.clone(),
-        nack,
-        transport_cc,
-        extensions,
-    };
-    let line = Line {
-        mindex: 0,
-        mid: "0".into(),
-        kind: MediaKind::Video,
-        ssrc: Ssrc(1000 + 2 * n as u32),
-        rtx_ssrc: Some(Ssrc(1001 + 2 * n as u32)),
-        receive: (n == 0).then_some(receive),
-        send: (n > 0).then_some(Send { payloads, nack, extensions }),
-        data: None,
-    };
-    let transport = Transport {
-        local: Credentials::generate(peer(n), &[n as u8; _]),
-        remote: None,
-        controlling: false,
-        candidates: Vec::new(),
-        end_of_candidates: true,
-        dtls_role: Some(Role::Server),
-        fingerprint: None,
-        relay_only: false,
-    };
-    PeerSetup { peer: peer(n), transport, lines: vec![line] }
-}
-
-fn shard(profile: SrtpProfile, subscribers: usize, start: Instant, kernel: Kernel) -> Shard {
-    let config = ShardConfig {
-        id: 0,
-        sockets: vec![(Ipv4Addr::new(10, 99, 0, 1), 9000).into()],
-        ice_lite: true,
-        hangup_on_failed: false,
-        consent_freshness: false,
-        min_nack_queue: Duration::from_millis(200),
-        twcc_period: Duration::from_millis(200),
-        no_media: Duration::ZERO,
-        slow_link_losses: 0,
-        plain: false,
-        secret: 7,
-    };
-    let clock = Clock::new(start, 1 << 50);
-    let mut shard = Shard::new(config, clock, clock.at(start));
-    shard.set_kernel(kernel);
-    for n in 0..=subscribers {
-        shard.admit(setup(n), (0, address(n)), &material(profile, n), Role::Server);
-    }
-    let line = |n| LineId { peer: peer(n), mindex: 0 };
-    for n in 1..=subscribers {
-        let (source, sink) = (SourceId::Line(line(0)), SinkId::Line(line(n)));
-        let plan = Plan::Route { source, sink, route: Route::default() };
-        shard.command(ShardCommand::Plan(plan));
-    }
-    shard
-}
-
-/// What the publisher sends, sealed ahead.
-struct Publisher {
-    key: SealKey,
-    index: u64,
-}
-
-impl Publisher {
-    fn new(profile: SrtpProfile) -> Self {
-        let material = material(profile, 0);
-        let master = MasterKey::from_keying(&material, Role::Client).expect("lengths");
-        Publisher { key: SealKey::new(&master).expect("a key"), index: 0 }
-    }
-
-    fn packets(&mut self, count: usize) -> Vec<Vec<u8>> {
-        let packet = |_| {
-            self.index += 1;
-            let mut bytes = vec![0; 1600];
-            let (head, len) = plain_packet(&mut bytes, self.index as u16, PAYLOAD);
-            bytes[head..head + DESCRIPTOR.len()].copy_from_slice(&DESCRIPTOR);
-            let len = self.key.seal_rtp_in_place(self.index, &mut bytes, head, len);
-            bytes.truncate(len.expect("room"));
-            bytes
-        };
-        (0..count).map(packet).collect()
-    }
-}
+/// Packets of which about half are a byte longer, the longer ones behind the others: so encoders
+/// split their frames.
+const UNEQUAL: Stream =
+    Stream { payloads: &[1159, 1159, 1159, 1160, 1160, 1160, 1160, 1160], ..VIDEO };
 
 /// One of the two ways to forward.
 trait Forward {
     fn turn(&mut self, packets: &mut [Vec<u8>], engine: &mut dyn Engine) -> io::Result<()>;
 }
 
-struct Real {
-    shard: Shard,
-    now: Instant,
-}
-
-impl Forward for Real {
+impl Forward for Room {
     fn turn(&mut self, packets: &mut [Vec<u8>], engine: &mut dyn Engine) -> io::Result<()> {
-        self.now += Duration::from_millis(33);
-        self.shard.begin(self.now);
-        for bytes in packets {
-            self.shard.receive(Received { socket: 0, from: address(0), bytes });
-        }
-        self.shard.depart(engine)
+        Room::turn(self, packets, engine)
     }
 }
 
@@ -289,10 +117,10 @@ impl Forward for Bare {
 fn measure(
     forward: &mut dyn Forward,
     engine: &mut dyn Engine,
-    profile: SrtpProfile,
+    (stream, profile): (Stream, SrtpProfile),
     (subscribers, together, rounds): (usize, usize, usize),
 ) -> io::Result<u64> {
-    let mut publisher = Publisher::new(profile);
+    let mut publisher = Publisher::new(stream, profile);
     let mut spent = Vec::new();
     for _ in 0..rounds {
         let mut packets = publisher.packets(TURNS * together);
@@ -328,9 +156,7 @@ fn null_device() -> bool {
 }
 
 fn engines(subscribers: usize) -> io::Result<Vec<(&'static str, Box<dyn Engine>)>> {
-    let counters = EngineCounters::default();
-    let nowhere = Nowhere { arena: vec![0; 256 << 10], used: 0, counters };
-    let mut engines: Vec<(_, Box<dyn Engine>)> = vec![("nowhere", Box::new(nowhere))];
+    let mut engines: Vec<(_, Box<dyn Engine>)> = vec![("nowhere", Box::new(Nowhere::new()))];
     if null_device() {
         for n in 0..=subscribers {
             let ip = address(n).ip().to_string();
@@ -352,19 +178,24 @@ fn main() -> io::Result<()> {
     let rounds = words.next().unwrap_or(15);
     let mut kernels = Kernel::available();
     kernels.push(Kernel::Identity);
+    let cases = [
+        (VIDEO, SrtpProfile::AeadAes128Gcm, &[1, 4, 8][..]),
+        (UNEQUAL, SrtpProfile::AeadAes128Gcm, &[8]),
+        (VIDEO, SrtpProfile::Aes128CmSha1_80, &[1, 4, 8]),
+    ];
     for (path, mut engine) in engines(subscribers)? {
-        for profile in [SrtpProfile::AeadAes128Gcm, SrtpProfile::Aes128CmSha1_80] {
-            for together in [1, 4, 8] {
+        for (stream, profile, sizes) in cases {
+            for &together in sizes {
                 for &kernel in &kernels {
-                    let start = Instant::now();
-                    let shard = shard(profile, subscribers, start, kernel);
-                    let mut real = Real { shard, now: start };
+                    let layout = Layout { stream, from: profile, to: profile, subscribers, kernel };
+                    let mut real = Room::new(layout);
                     let mut bare = Bare::new(profile, subscribers, kernel);
-                    let size = (subscribers, together, rounds);
-                    let real = measure(&mut real, engine.as_mut(), profile, size)?;
-                    let bare = measure(&mut bare, engine.as_mut(), profile, size)?;
+                    let (of, size) = ((stream, profile), (subscribers, together, rounds));
+                    let real = measure(&mut real, engine.as_mut(), of, size)?;
+                    let bare = measure(&mut bare, engine.as_mut(), (VIDEO, profile), size)?;
+                    let equal = if stream.payloads.len() > 1 { "unequal" } else { "" };
                     println!(
-                        "{path:11} {:15} {together} together, {:8}: shard {real:5} ns, bare {bare:5} ns, x{:.2}",
+                        "{path:11} {:15} {together} together {equal:7} {:8}: shard {real:5} ns, bare {bare:5} ns, x{:.2}",
                         format!("{profile:?}"),
                         kernel.name(),
                         real as f64 / bare as f64,

@@ -4,6 +4,8 @@
 //! Run them with `cargo bench -p bifrons-benches`. Every figure is the cost of one packet on one
 //! core with warm caches; `docs/performance.md` says how they add up.
 
+pub mod room;
+
 use bifrons_core::rtp::{
     Extension, ExtensionIds, ExtensionValues, Header, HeaderWriter, MAX_PACKET, Mid, PayloadType,
     Seq, Ssrc,

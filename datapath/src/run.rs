@@ -80,7 +80,7 @@ pub fn turn(
         // A full ring empties at its reader's pace; look again soon.
         Some(Duration::from_millis(1))
     } else {
-        shard.sleep(clock())
+        shard.sleep(shard.rested())
     };
     let sleeps = wait != Some(Duration::ZERO) && ports.bell.may_sleep(|| ports.idle());
     let wait = if sleeps { wait } else { Some(Duration::ZERO) };
@@ -95,10 +95,12 @@ pub fn turn(
     if !begun {
         shard.begin(clock());
     }
+    shard.woke(sleeps);
     take_messages(shard, ports);
     shard.tick();
     shard.depart(engine)?;
     hand_over(shard, ports);
+    shard.rest(clock());
     Ok(())
 }
 
@@ -243,7 +245,7 @@ mod tests {
     use super::*;
     use crate::carry::Carrier;
     use crate::queue::link;
-    use crate::shard::{Clock, ShardConfig};
+    use crate::shard::{Clock, Coalescing, ShardConfig};
 
     /// A shard whose ring to control holds two events, and control's end of it.
     fn shard_of_two() -> (Shard, Ports, Rx<ShardEvent>) {
@@ -257,6 +259,7 @@ mod tests {
             twcc_period: Duration::from_millis(200),
             no_media: Duration::ZERO,
             slow_link_losses: 0,
+            coalescing: Coalescing::default(),
             plain: false,
             secret: 1,
         };

@@ -10,7 +10,7 @@ use bifrons_datapath::cores::{self, Core};
 use bifrons_datapath::dtls_openssl::{Certificate, DtlsContext, DtlsSettings, KeyKind};
 use bifrons_datapath::engine::EngineChoice;
 use bifrons_datapath::seal::Kernel;
-use bifrons_datapath::shard::ShardConfig;
+use bifrons_datapath::shard::{Coalescing, ShardConfig};
 use bifrons_datapath::start::{Datapath, DatapathOptions};
 use bifrons_datapath::udp::SocketOptions;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -184,6 +184,10 @@ fn shard_config(settings: &Settings) -> Result<ShardConfig, Refusal> {
         twcc_period: Duration::from_millis(media.twcc_period_ms.into()),
         no_media: Duration::from_secs(media.no_media_timer_s.into()),
         slow_link_losses: media.slowlink_threshold,
+        coalescing: Coalescing {
+            up_to_us: settings.datapath.coalesce_us,
+            from_permille: settings.datapath.coalesce_load_percent * 10,
+        },
         plain: settings.general.no_webrtc_encryption,
         secret: u64::from_be_bytes(secret),
     })

@@ -8,7 +8,7 @@ use bifrons_core::media::{ShardCommand, ShardEvent};
 use bifrons_datapath::dtls_openssl::{Certificate, DtlsContext, DtlsSettings, KeyKind};
 use bifrons_datapath::engine::EngineChoice;
 use bifrons_datapath::queue::{Doorbell, Rx};
-use bifrons_datapath::shard::ShardConfig;
+use bifrons_datapath::shard::{Coalescing, ShardConfig};
 use bifrons_datapath::start::{Datapath, DatapathOptions};
 use bifrons_datapath::tap::Tapped;
 use bifrons_datapath::udp::SocketOptions;
@@ -90,6 +90,7 @@ impl Media {
                 twcc_period: Duration::from_millis(200),
                 no_media: self.no_media,
                 slow_link_losses: self.slow_link_losses,
+                coalescing: Coalescing::default(),
                 plain: self.plain,
                 secret: 0x5eed,
             },

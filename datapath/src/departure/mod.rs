@@ -1,7 +1,7 @@
 //! Departure: references become datagrams (design §3.6-3.7).
 //!
-//! What waits for a peer is a list of references to stored packets. When the turn ends they leave
-//! in chunks of up to [`TOGETHER`] peers: headers are written, numbered and stamped into the egress
+//! What waits for a peer is a list of references to stored packets. Who may leave when the turn
+//! ends the [`Gate`] says; they leave in chunks of up to [`TOGETHER`] peers: headers are written, numbered and stamped into the egress
 //! buffer, then all packets of the chunk are sealed in one go, straight from the stored plain text,
 //! then the trains are handed to the engine. Packets of one size follow each other in one train,
 //! which leaves as one `sendmsg`; a shorter packet ends its train.
@@ -11,10 +11,14 @@
 //!
 //! The lists of a chunk are kept from turn to turn; nothing is allocated once they have grown.
 
+mod gate;
 mod packet;
 mod train;
+mod waiting;
 
+pub use gate::{BURST, DRAIN_US, GAP_US, Gate};
 pub(crate) use train::Train;
+pub use waiting::{QUEUE, Waiting};
 
 use crate::carry::Outward;
 use crate::engine::Engine;
@@ -82,6 +86,7 @@ pub struct Departed {
 
 /// Whose packets leave, and how far that has come.
 struct Queue<'a> {
+    gate: &'a mut Gate,
     slots: &'a [u32],
     /// References of the first slot that were used up.
     taken: usize,
@@ -121,13 +126,13 @@ impl Departure {
         self.kernel
     }
 
-    /// Sends everything that waits for the peers in `slots`.
+    /// Sends what waits for the peers that the gate lets go.
     ///
     /// # Errors
     /// Only those that make the engine useless.
     pub fn depart(
         &mut self,
-        slots: &[u32],
+        gate: &mut Gate,
         peers: &mut PeerTable,
         moment: Moment<'_>,
         engine: &mut dyn Engine,
@@ -135,7 +140,8 @@ impl Departure {
         outward: &mut Outward,
     ) -> io::Result<Departed> {
         let mut departed = Departed::default();
-        let mut queue = Queue { slots, taken: 0, relayed: false };
+        let slots = gate.take();
+        let mut queue = Queue { gate, slots: &slots, taken: 0, relayed: false };
         while !queue.slots.is_empty() {
             let room = engine.room(CHUNK_BYTES)?;
             if self.make_chunk(room, &mut queue, peers, moment, tap, &mut departed) {
@@ -147,8 +153,10 @@ impl Departure {
             }
         }
         while let Some(slot) = self.aside.pop() {
-            self.depart_relayed(slot, peers, moment, tap, outward, &mut departed);
+            let queue = Queue { gate, slots: &[slot], taken: 0, relayed: true };
+            self.depart_relayed(queue, peers, moment, tap, outward, &mut departed);
         }
+        gate.give_back(slots);
         Ok(departed)
     }
 
@@ -156,16 +164,16 @@ impl Departure {
     /// takes datagrams.
     fn depart_relayed(
         &mut self,
-        slot: u32,
+        mut queue: Queue<'_>,
         peers: &mut PeerTable,
         moment: Moment<'_>,
         tap: &mut Tap,
         outward: &mut Outward,
         departed: &mut Departed,
     ) {
-        let Some(id) = peers.at(slot).map(|peer| peer.id) else { return };
+        let peer = queue.slots.first().and_then(|&slot| peers.at(slot));
+        let Some(id) = peer.map(|peer| peer.id) else { return };
         let mut room = outward.take_room(CHUNK_BYTES);
-        let mut queue = Queue { slots: &[slot], taken: 0, relayed: true };
         while !queue.slots.is_empty() {
             if !self.make_chunk(&mut room, &mut queue, peers, moment, tap, departed) {
                 continue;
@@ -269,8 +277,8 @@ impl<'s> Chunk<'_, '_, 's> {
         }
     }
 
-    /// Takes a peer's references behind the first that were taken; false if there was no room for
-    /// all.
+    /// Takes the references of a peer that may leave, behind the first that were taken; false if
+    /// there was no room for all.
     fn take(
         &mut self,
         peer: &mut Peer,
@@ -278,29 +286,33 @@ impl<'s> Chunk<'_, '_, 's> {
         moment: Moment<'s>,
         tap: &mut Tap,
     ) -> bool {
-        let (taken, relayed) = (&mut queue.taken, queue.relayed);
-        let mut waiting = std::mem::take(&mut peer.queue);
-        match (peer.path, &peer.keys) {
-            (Some(Path::Relay { .. }), Some(_)) if !relayed => {
-                peer.queue = waiting;
-                self.aside.push(peer.id.slot);
+        let Queue { gate, taken, relayed, .. } = queue;
+        let (slot, now_us) = (peer.id.slot, moment.now.us);
+        let path = match (peer.path, &peer.keys) {
+            (Some(Path::Relay { .. }), Some(_)) if !*relayed => {
+                self.aside.push(slot);
                 return true;
             }
-            (Some(path), Some(_)) => {
-                while *taken < waiting.len() && self.has_room_for(waiting.len() - *taken) {
-                    *taken += self.make_train(path, peer, &waiting[*taken..], moment, tap);
-                }
-            }
+            (Some(path), Some(_)) => path,
             _ => {
-                self.shed += (waiting.len() - *taken) as u64;
-                *taken = waiting.len();
+                let all = peer.waiting.video();
+                self.shed += (peer.waiting.front_len(all) - *taken) as u64;
+                peer.waiting.remove_front(all);
+                return true;
             }
+        };
+        let mut waiting = std::mem::take(&mut peer.waiting);
+        let video = gate.allowance(slot, waiting.video(), now_us);
+        let all = waiting.front_len(video);
+        while *taken < all && self.has_room_for(all - *taken) {
+            *taken += self.make_train(path, peer, waiting.front(video).skip(*taken), moment, tap);
         }
-        let done = *taken == waiting.len();
+        let done = *taken >= all;
         if done {
-            waiting.clear();
+            waiting.remove_front(video);
+            gate.left(slot, video, waiting.video());
         }
-        peer.queue = waiting;
+        peer.waiting = waiting;
         done
     }
 
@@ -312,16 +324,16 @@ impl<'s> Chunk<'_, '_, 's> {
     }
 
     /// Makes one train from the front of `waiting`; returns how many references it used up.
-    fn make_train(
+    fn make_train<'d>(
         &mut self,
         path: Path,
         peer: &mut Peer,
-        waiting: &[Departing],
+        waiting: impl Iterator<Item = &'d Departing>,
         moment: Moment<'s>,
         tap: &mut Tap,
     ) -> usize {
         let Peer { keys, lines, transport_seq, tapping, .. } = peer;
-        let Some(keys) = keys.as_ref() else { return waiting.len() };
+        let Some(keys) = keys.as_ref() else { return waiting.count() };
         let Moment { sources, now } = moment;
         let overhead = keys.rtp_overhead();
         let mut maker = Maker { sources, now, overhead, transport_seq, tap, tapping };

@@ -18,17 +18,13 @@ pub use streams::{MAX_STREAMS, StreamRole, Streams};
 pub use table::PeerTable;
 
 use crate::data::PeerData;
-use crate::departure::Departing;
+use crate::departure::Waiting;
 use crate::report::Reports;
 use crate::tap::Tapping;
 use bifrons_core::dtls::{Fingerprint, Role};
 use bifrons_core::ice::{FailureTimer, IceAgent, SignallingProgress};
 use bifrons_core::media::{Mindex, PeerId, WayStatistics};
 use std::net::SocketAddr;
-
-/// References one peer may have waiting: 40 ms of a very fast stream. Past it the oldest video is
-/// let go.
-pub const QUEUE: usize = 1024;
 
 /// See the module.
 pub struct Peer {
@@ -64,8 +60,8 @@ pub struct Peer {
     pub lines: Vec<PeerLine>,
     /// What its SSRCs carry.
     pub streams: Streams,
-    /// What waits to leave in this turn.
-    pub queue: Vec<Departing>,
+    /// What waits to leave.
+    pub waiting: Waiting,
     /// The last transport-wide number given to a packet; the first is 1.
     pub transport_seq: u16,
     /// What it reports to us, and we to it.
@@ -90,25 +86,4 @@ impl Peer {
     pub fn line_mut(&mut self, mindex: Mindex) -> Option<&mut PeerLine> {
         self.lines.iter_mut().find(|line| line.mindex == mindex)
     }
-
-    /// Puts a reference behind the others. True if it is the first one to wait, so that the shard
-    /// notes the peer as departing. When the queue is full the packet is let go.
-    pub fn enqueue(&mut self, departing: Departing) -> Enqueued {
-        if self.queue.len() >= QUEUE {
-            return Enqueued::Shed;
-        }
-        self.queue.push(departing);
-        if self.queue.len() == 1 { Enqueued::First } else { Enqueued::Behind }
-    }
-}
-
-/// What became of a reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Enqueued {
-    /// It is the only one that waits.
-    First,
-    /// Others wait before it.
-    Behind,
-    /// There was no room.
-    Shed,
 }

@@ -9,7 +9,6 @@ use super::Shard;
 use crate::departure::Departing;
 use crate::forward::{CatchUp, Sink, SourceKey, Sources};
 use crate::handoff::{Feedback, PACKETS, Parcel};
-use crate::peer::Enqueued;
 use crate::retransmit::SLOT_BYTES;
 use bifrons_core::media::{Fact, KeyframeBuffer, MediaKind, Selection, ShardEvent, SourceId};
 
@@ -117,10 +116,11 @@ impl Shard {
             let packet = next;
             next += 1;
             let Some(onward) = chosen else { continue };
-            match peer.enqueue(Departing::First { mindex, source: key, packet, onward }) {
-                Enqueued::First => self.departing.push(slot),
-                Enqueued::Behind => {}
-                Enqueued::Shed => self.counters.shed += 1,
+            let departing = Departing::First { mindex, source: key, packet, onward };
+            if peer.waiting.push(MediaKind::Video, departing) {
+                self.gate.offer(slot, true, now_us);
+            } else {
+                self.counters.shed += 1;
             }
         }
         let sink = peer.lines.get_mut(index).and_then(|line| line.sink.as_mut());

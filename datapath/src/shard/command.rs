@@ -1,6 +1,7 @@
 //! What control asks of a shard.
 
 use super::Shard;
+use crate::departure::Waiting;
 use crate::handshake::ToLane;
 use crate::peer::{Peer, PeerLine, StreamRole, Streams};
 use crate::report::Reports;
@@ -98,7 +99,7 @@ impl Shard {
             keys: None,
             lines: Vec::new(),
             streams: Streams::default(),
-            queue: Vec::new(),
+            waiting: Waiting::default(),
             transport_seq: 0,
             reports: Reports::default(),
             unopened: 0,
@@ -246,6 +247,7 @@ impl Shard {
         for (socket, from) in peer.addresses {
             self.addresses.remove(socket, from, id.slot);
         }
+        self.gate.forget(id.slot);
         self.tell(ShardEvent::Closed { peer: id });
     }
 }

@@ -14,6 +14,7 @@ mod data_turn;
 mod forwarder;
 mod ingest;
 mod inject;
+mod load;
 mod message;
 mod neighbour;
 mod outbox;
@@ -28,12 +29,13 @@ mod timers;
 mod turn;
 
 pub use clock::{Clock, Now};
+pub use load::{Coalescing, FULL, Load, WINDOW_US};
 pub use outbox::Outbox;
 pub use timers::Timers;
 
 use crate::carry::Outward;
 use crate::data::DataDesk;
-use crate::departure::Departure;
+use crate::departure::{Departure, Gate};
 use crate::forward::Sources;
 use crate::handoff::{Feedback, Parcel};
 use crate::handshake::{Datagram, ToLane};
@@ -45,7 +47,7 @@ use bifrons_core::media::{ForwarderId, IngestId, PortId, ShardCounters, ShardEve
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What all shards of a server share, as values.
 #[derive(Clone, Debug)]
@@ -68,6 +70,8 @@ pub struct ShardConfig {
     pub no_media: Duration,
     /// Losses in a second that make a slow link; 0 = off.
     pub slow_link_losses: u32,
+    /// How video waits under load, so that trains grow.
+    pub coalescing: Coalescing,
     /// No DTLS and no SRTP: media in the clear, to debug (`no_webrtc_encryption`).
     pub plain: bool,
     /// Random; seeds the address table's hash and nothing else.
@@ -79,6 +83,8 @@ pub struct Shard {
     config: ShardConfig,
     clock: Clock,
     now: Now,
+    /// When the last turn ended.
+    rested: Instant,
     peers: PeerTable,
     addresses: AddressTable,
     sources: Sources,
@@ -100,8 +106,9 @@ pub struct Shard {
     tap: Tap,
     /// Datagrams for peers behind relays, made in this turn.
     pub(crate) outward: Outward,
-    /// Slots of peers with something to send in this turn.
-    departing: Vec<u32>,
+    /// Who of the peers leaves in this turn.
+    gate: Gate,
+    load: Load,
     departure: Departure,
     /// Data channels of its peers.
     pub(crate) data: DataDesk,
@@ -135,6 +142,7 @@ impl Shard {
             config,
             clock,
             now,
+            rested: now.instant,
             peers: PeerTable::default(),
             sources: Sources::default(),
             ports: Ports::default(),
@@ -150,7 +158,8 @@ impl Shard {
             outbox: Outbox::default(),
             tap: Tap::default(),
             outward: Outward::default(),
-            departing: Vec::with_capacity(256),
+            gate: Gate::default(),
+            load: Load::default(),
             departure: Departure::new(Kernel::detect()),
             data: DataDesk::default(),
             events: VecDeque::new(),

@@ -160,7 +160,7 @@ impl Shard {
             unopened: peer.unopened,
             way: WayStatistics {
                 ice: peer.agent.state(),
-                queued: u32::try_from(peer.queue.len()).unwrap_or(u32::MAX),
+                queued: u32::try_from(peer.waiting.len()).unwrap_or(u32::MAX),
                 ..peer.way
             },
             nack_queue_ms: u32::try_from(peer.reports.keep_us / 1000).unwrap_or(u32::MAX),

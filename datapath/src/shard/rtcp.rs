@@ -3,7 +3,7 @@
 use super::Shard;
 use crate::departure::Departing;
 use crate::forward::{Sink, SourceKey};
-use crate::peer::{Enqueued, Peer};
+use crate::peer::Peer;
 use crate::tap::{Direction, TappedKind};
 use bifrons_core::media::{Fact, PeerId, RoundTrip, ShardEvent, SourceId};
 use bifrons_core::rtcp::{Compound, CompoundWriter, Nack, NtpTime, ReportBlock, Rtcp, SenderInfo};
@@ -113,6 +113,7 @@ impl Shard {
         if !sink.nack {
             return;
         }
+        let kind = sink.kind;
         let mut found = [None; 32];
         let mut count = 0;
         for seq in nack.seqs().take(1024) {
@@ -125,10 +126,10 @@ impl Shard {
             }
         }
         for sent in found.into_iter().flatten() {
-            match peer.enqueue(Departing::Again { mindex, sent }) {
-                Enqueued::First => self.departing.push(slot),
-                Enqueued::Behind => {}
-                Enqueued::Shed => self.counters.shed += 1,
+            if peer.waiting.push(kind, Departing::Again { mindex, sent }) {
+                self.gate.offer(slot, true, now_us);
+            } else {
+                self.counters.shed += 1;
             }
         }
     }

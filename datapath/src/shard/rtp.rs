@@ -5,7 +5,7 @@ use crate::departure::Departing;
 use crate::forward::{SourceKey, TalkChange};
 use crate::handoff::Parcel;
 use crate::layers::Reading;
-use crate::peer::{Enqueued, Layer, Peer, PeerLine, ReceiveLine, StreamRole, Streams};
+use crate::peer::{Layer, Peer, PeerLine, ReceiveLine, StreamRole, Streams};
 use crate::port::Waiting;
 use crate::retransmit::{Meta, PacketRing, SLOT_BYTES};
 use crate::tap::{Direction, TappedKind};
@@ -176,11 +176,13 @@ impl Shard {
                 }
             }
             let Some(onward) = chosen else { continue };
+            let kind = sink.kind;
             let departing = Departing::First { mindex: place.mindex, source: key, packet, onward };
-            match peer.enqueue(departing) {
-                Enqueued::First => self.departing.push(place.slot),
-                Enqueued::Behind => {}
-                Enqueued::Shed => self.counters.shed += 1,
+            if peer.waiting.push(kind, departing) {
+                let prompt = kind != MediaKind::Video || onward.marker;
+                self.gate.offer(place.slot, prompt, now.us);
+            } else {
+                self.counters.shed += 1;
             }
         }
         if !source.forwarders.is_empty() && !muted {

@@ -14,6 +14,25 @@ impl Shard {
         self.now
     }
 
+    /// Ends a turn, by the time there is then; the next one is told in [`Shard::woke`] whether it
+    /// slept in between. Both together measure how busy the shard is.
+    pub fn rest(&mut self, instant: Instant) {
+        self.rested = instant;
+        if let Some(load) = self.load.rest(self.clock.at(instant).us) {
+            self.gate.set_hold(self.config.coalescing.hold_us(load));
+        }
+    }
+
+    /// When the last turn ended.
+    pub fn rested(&self) -> Instant {
+        self.rested
+    }
+
+    /// Begins a turn whose time is known, after having slept or not.
+    pub fn woke(&mut self, slept: bool) {
+        self.load.wake(self.now.us, slept);
+    }
+
     /// Lets time pass for the peers whose deadline has come.
     pub fn tick(&mut self) {
         while let Some(slot) = self.timers.due(self.now.us) {
@@ -23,6 +42,7 @@ impl Shard {
             self.data_timeout(slot);
         }
         self.watch_ingests();
+        self.gate.release(self.now.us);
     }
 
     /// Sends everything that waits: protocol answers first, then each peer's packets, then data
@@ -36,14 +56,12 @@ impl Shard {
         }
         self.depart_forwarded(engine)?;
         self.send_outbox(engine)?;
-        let mut departing = std::mem::take(&mut self.departing);
-        let moment = Moment { sources: &self.sources, now: self.now };
-        let (peers, tap, outward) = (&mut self.peers, &mut self.tap, &mut self.outward);
-        let departed = self.departure.depart(&departing, peers, moment, engine, tap, outward)?;
+        let now = self.now;
+        let Shard { departure, gate, peers, sources, tap, outward, .. } = self;
+        let departed =
+            departure.depart(gate, peers, Moment { sources, now }, engine, tap, outward)?;
         self.counters.forwarded += departed.packets;
         self.counters.shed += departed.shed;
-        departing.clear();
-        self.departing = departing;
         engine.flush()?;
         if self.data_turn() {
             self.send_outbox(engine)?;
@@ -77,7 +95,8 @@ impl Shard {
         if self.data.has_work() {
             return Some(Duration::ZERO);
         }
-        let next_us = [self.timers.next_us(), self.ingests_due_us()].into_iter().flatten().min()?;
+        let due = [self.timers.next_us(), self.ingests_due_us(), self.gate.next_us()];
+        let next_us = due.into_iter().flatten().min()?;
         Some(Duration::from_micros(next_us.saturating_sub(self.clock.at(now).us)))
     }
 

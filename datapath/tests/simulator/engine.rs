@@ -9,11 +9,23 @@ use std::time::Duration;
 /// Bytes of the egress arena, as in the real engines.
 const ARENA: usize = 256 << 10;
 
+/// One send as the kernel would have seen it.
+pub(crate) struct Sent {
+    pub(crate) to: SocketAddr,
+    /// The first two bytes.
+    pub(crate) head: [u8; 2],
+    /// The length of each of its datagrams.
+    pub(crate) lens: Vec<usize>,
+}
+
 /// See the module. Trains leave as the datagrams they are made of.
 pub(crate) struct VirtualEngine {
     pub(crate) inbox: VecDeque<(u16, SocketAddr, Vec<u8>)>,
     pub(crate) sent: Vec<(u16, SocketAddr, Vec<u8>)>,
     pub(crate) trains: u64,
+    /// Whether sends are kept, for tests that look at trains.
+    pub(crate) record: bool,
+    pub(crate) sends: Vec<Sent>,
     /// Addresses of attached ports, by socket number less one.
     pub(crate) ports: Vec<Option<SocketAddr>>,
     arena: Vec<u8>,
@@ -28,6 +40,8 @@ impl VirtualEngine {
             inbox: VecDeque::new(),
             sent: Vec::new(),
             trains: 0,
+            record: false,
+            sends: Vec::new(),
             ports: Vec::new(),
             // What an earlier batch left must never matter.
             arena: vec![0xA5; ARENA],
@@ -76,6 +90,11 @@ impl Engine for VirtualEngine {
         for (socket, to, at, len, segment) in self.queued.drain(..) {
             let piece = if segment == 0 { len } else { usize::from(segment) };
             self.trains += u64::from(piece < len);
+            if self.record {
+                let head = [self.arena[at], self.arena[at + 1]];
+                let lens = self.arena[at..at + len].chunks(piece).map(<[u8]>::len).collect();
+                self.sends.push(Sent { to, head, lens });
+            }
             for bytes in self.arena[at..at + len].chunks(piece) {
                 self.counters.datagrams_out += 1;
                 self.sent.push((socket, to, bytes.to_vec()));

@@ -25,5 +25,6 @@ mod rng;
 mod room;
 mod seal;
 mod spec;
+mod trains;
 mod wire;
 mod world;

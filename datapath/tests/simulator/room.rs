@@ -6,6 +6,7 @@ use super::net::Conditions;
 use super::rng::{Seeded, seeds};
 use super::spec::{AUDIO, Spec, VIDEO};
 use super::world::World;
+use bifrons_datapath::shard::Coalescing;
 use std::time::Duration;
 
 /// Seeds every change is tested with; what a search finds is added here.
@@ -23,8 +24,8 @@ fn watching(me: usize, other: usize) -> u16 {
     2 + 2 * place as u16
 }
 
-fn room(seed: u64, video: Spec) -> World {
-    let mut world = World::new(seed, 2);
+fn room(seed: u64, video: Spec, coalescing: Coalescing) -> World {
+    let mut world = World::with_config(seed, 2, |config| config.coalescing = coalescing);
     (world.net.up, world.net.down) = (WEATHER, WEATHER);
     let mut specs = vec![AUDIO.sends(), video.sends()];
     for _ in 1..MEMBERS {
@@ -47,8 +48,8 @@ fn room(seed: u64, video: Spec) -> World {
 }
 
 /// Runs the room, and returns it with the bounds of the second in which control was absent.
-fn run(seed: u64, video: Spec) -> (World, std::ops::Range<u64>) {
-    let mut world = room(seed, video);
+fn run(seed: u64, video: Spec, coalescing: Coalescing) -> (World, std::ops::Range<u64>) {
+    let mut world = room(seed, video, coalescing);
     world.run_for(Duration::from_secs(2));
     let stall = world.now_us..world.now_us + SECOND_US;
     world.stalled_until_us = stall.end;
@@ -104,7 +105,7 @@ fn assert_room(world: &World, stall: &std::ops::Range<u64>) -> (u64, u64) {
 fn plugin_api_16_a_room_of_eight_outlives_loss_disorder_and_an_absent_control() {
     for seed in seeds(&SEEDS) {
         let _seeded = Seeded(seed);
-        let (world, stall) = run(seed, VIDEO);
+        let (world, stall) = run(seed, VIDEO, Coalescing::default());
         let (came, missing) = assert_room(&world, &stall);
         // Without questions 10 % would be missing. Two of them on the way up leave 0.05 %; sent
         // packets are kept for 200 ms, which at this rate is time for one question on the way down.
@@ -119,7 +120,8 @@ fn plugin_api_16_a_room_of_eight_outlives_loss_disorder_and_an_absent_control() 
 fn a_room_of_eight_recovers_without_retransmission_streams() {
     for seed in seeds(&SEEDS) {
         let _seeded = Seeded(seed);
-        let (world, stall) = run(seed, VIDEO.without_rtx());
+        let (world, stall) =
+            run(seed, VIDEO.without_rtx(), Coalescing { up_to_us: 5_000, from_permille: 0 });
         let (came, missing) = assert_room(&world, &stall);
         // str0m sends nothing again without rtx, so what the way up lost (5 %) stays lost; the
         // way down has to add next to nothing to it.

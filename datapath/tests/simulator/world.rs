@@ -25,7 +25,8 @@ use bifrons_datapath::handshake::{FromLane, Lane, LaneLimits, Outbox, ToLane};
 use bifrons_datapath::inject::Injector;
 use bifrons_datapath::queue::{Doorbell, Rx, Tx, link};
 use bifrons_datapath::run::{Ports, turn};
-use bifrons_datapath::shard::{Clock, Shard, ShardConfig};
+use bifrons_datapath::shard::{Clock, Coalescing, Shard, ShardConfig};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -57,6 +58,8 @@ pub(crate) struct Node {
     next_slot: u32,
     generation: u16,
     pub(crate) turns: u64,
+    /// How long a turn takes by the shard's own clock.
+    pub(crate) work_us: u64,
 }
 
 /// See the module.
@@ -500,7 +503,10 @@ impl World {
         let mut any = !node.engine.inbox.is_empty() || !node.ports.idle() || due;
         if any {
             node.turns += 1;
-            turn(&mut node.shard, &mut node.engine, &mut node.ports, || now).expect("a turn");
+            let work = Duration::from_micros(node.work_us);
+            let read = Cell::new(false);
+            let clock = || if read.replace(true) { now + work } else { now };
+            turn(&mut node.shard, &mut node.engine, &mut node.ports, clock).expect("a turn");
         }
         any |= node.run_lane(now);
         let sent = std::mem::take(&mut node.engine.sent);
@@ -583,6 +589,7 @@ fn config(index: usize, seed: u64) -> ShardConfig {
         twcc_period: Duration::from_millis(200),
         no_media: Duration::from_secs(1),
         slow_link_losses: 0,
+        coalescing: Coalescing::default(),
         plain: false,
         secret: seed.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1,
     }
@@ -630,5 +637,6 @@ fn node(
         next_slot: 0,
         generation: 1,
         turns: 0,
+        work_us: 0,
     }
 }

@@ -46,8 +46,10 @@ pub struct Datapath {
     pub shards: u16,
     /// What moves packets.
     pub engine: Engine,
-    /// Microseconds a packet may wait for others to the same destination.
+    /// Microseconds a packet of video may wait for more of its frame while a shard is loaded.
     pub coalesce_us: u32,
+    /// Percent of its time that a shard is busy before anything waits; 0: always.
+    pub coalesce_load_percent: u32,
     /// Microseconds a shard looks for packets before it sleeps.
     pub busy_poll_us: u32,
     /// Cores of the shards in turn; empty: the cores the process was started with, less the first.
@@ -61,7 +63,8 @@ impl Default for Datapath {
         Self {
             shards: 0,
             engine: Engine::Auto,
-            coalesce_us: 0,
+            coalesce_us: 5_000,
+            coalesce_load_percent: 50,
             busy_poll_us: 0,
             affinity: Vec::new(),
             setup: Setup::Passive,
@@ -74,6 +77,7 @@ impl Datapath {
         section.number("shards", &mut self.shards, 0..=MAX_SHARDS, "");
         section.word("engine", &mut self.engine);
         section.number("coalesce_us", &mut self.coalesce_us, 0..=20_000, "microseconds");
+        section.number("coalesce_load", &mut self.coalesce_load_percent, 0..=100, "percent");
         section.number("busy_poll_us", &mut self.busy_poll_us, 0..=1_000_000, "microseconds");
         section.items("affinity", &mut self.affinity, "cores such as 2 or 4-7", cores);
         section.word("setup", &mut self.setup);
