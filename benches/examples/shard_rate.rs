@@ -132,10 +132,11 @@ fn measure(
         let spent_ns = (cpu_time() - start).as_nanos() as u64;
         let sent = engine.counters().datagrams_out - sent;
         let all = (TURNS * together * subscribers) as u64;
-        if sent != all {
+        // The publisher is asked for a keyframe beside.
+        if sent < all {
             return Err(io::Error::other(format!("{sent} of {all} packets were sent")));
         }
-        spent.push(spent_ns / sent);
+        spent.push(spent_ns / all);
     }
     spent.sort_unstable();
     Ok(spent[spent.len() / 2])

@@ -64,7 +64,7 @@ impl Engine for Nowhere {
 
     fn send(&mut self, _: u16, _: SocketAddr, len: usize, segment: u16) {
         self.used = (self.used + len).next_multiple_of(64).min(self.arena.len());
-        let datagrams = len.div_ceil(usize::from(segment.max(1))) as u64;
+        let datagrams = if segment == 0 { 1 } else { len.div_ceil(usize::from(segment)) as u64 };
         self.counters.datagrams_out += datagrams;
         self.counters.trains_out += u64::from(datagrams > 1);
     }

@@ -10,9 +10,10 @@ use crate::Outcome;
 use crate::command::Invocation;
 use crate::conformance::Opponent;
 use crate::debian;
+use crate::instructions::{self, InstructionOptions};
 use crate::serve;
 use crate::tree::Tree;
-use clap::Args;
+use clap::{Args, Subcommand};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitCode, Stdio};
@@ -31,7 +32,10 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// What `cargo xtask bench` can be told.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BenchOptions {
+    #[command(subcommand)]
+    part: Option<BenchPart>,
     /// The server to measure beside ours in the same run
     #[arg(long, value_enum)]
     against: Option<Opponent>,
@@ -58,8 +62,18 @@ pub(crate) struct BenchOptions {
     generator_core: u32,
 }
 
+/// What can be measured without another server.
+#[derive(Subcommand)]
+enum BenchPart {
+    /// Instructions a forwarded packet, beside the baseline
+    Instructions(InstructionOptions),
+}
+
 /// Builds, measures in turns, prints the table.
 pub(crate) fn run(tree: &Tree, options: &BenchOptions) -> Outcome<ExitCode> {
+    if let Some(BenchPart::Instructions(options)) = &options.part {
+        return instructions::run(tree, options);
+    }
     if !debian::is_root() {
         return Err("network namespaces and pinning need root; start this with sudo".to_owned());
     }

@@ -120,6 +120,9 @@ pub(crate) const SENDERS: &[Package] = &[
     plugin("gstreamer1.0-plugins-good", "vpx"),
 ];
 
+/// To count instructions.
+pub(crate) const VALGRIND: &[Package] = &[program("valgrind", "valgrind")];
+
 /// To compare with a stock Janus.
 pub(crate) const STOCK_JANUS: &[Package] = &[program("janus", "janus")];
 

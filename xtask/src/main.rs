@@ -12,6 +12,7 @@ mod command;
 mod conformance;
 mod debian;
 mod fuzzing;
+mod instructions;
 mod measure;
 mod serve;
 mod tally;
@@ -53,7 +54,7 @@ enum Command {
     Simulate(measure::SimulateOptions),
     /// Kill and restart what the server leans on, many times
     Soak(measure::SoakOptions),
-    /// Measure, side by side with another server
+    /// Measure, side by side with another server; or count instructions
     Bench(bench::BenchOptions),
 }
 
@@ -64,6 +65,8 @@ enum Part {
     Lint,
     /// Unit and behaviour tests of every crate
     Unit,
+    /// Instructions a forwarded packet, against the baseline
+    Instructions,
     /// Real browsers and clients against the built appliance
     E2e,
 }
@@ -117,6 +120,9 @@ fn test(tree: &Tree, part: Option<Part>, rest: &[String]) -> Outcome<ExitCode> {
         debian::ensure(debian::TUNING)?;
         debian::ensure(debian::SERVICES)?;
         checks::unit(tree, &mut tally);
+    }
+    if wanted(Part::Instructions) {
+        instructions::check(tree, &mut tally);
     }
     if wanted(Part::E2e) {
         end_to_end(tree, rest, &mut tally)?;

@@ -1,7 +1,8 @@
 //! Writes the complete header of an outgoing packet: nothing of the source's header or extension
 //! block is carried over but the values (`webrtc-behaviour` §4).
 //!
-//! One writer a sink, made when the sink is; writing costs a few stores an element. The departure
+//! One writer a sink, made when the sink is. Most packets carry nothing but what is the same in all
+//! of a sink's headers: those get a copy of its template. The others cost a few stores an element. The departure
 //! time and the transport-wide number are left zero and their offsets returned, because they are
 //! only known at departure, after coalescing and pacing.
 
@@ -50,6 +51,9 @@ pub const fn abs_send_time(now_us: u64) -> [u8; 3] {
     [(fixed >> 16) as u8, (fixed >> 8) as u8, fixed as u8]
 }
 
+/// Room for the header of a packet whose values say nothing, with any mid in either form.
+const TEMPLATE: usize = 48;
+
 /// Header writer of one sink.
 #[derive(Clone, Copy, Debug)]
 pub struct HeaderWriter {
@@ -57,6 +61,10 @@ pub struct HeaderWriter {
     mid: Option<Mid>,
     /// An id above 14 was negotiated, which only the two-byte form can carry.
     wide_ids: bool,
+    /// A header whose packet has no values of its own, and what was written; unused while its
+    /// length is 0.
+    template: [u8; TEMPLATE],
+    plain: Written,
 }
 
 impl HeaderWriter {
@@ -85,7 +93,14 @@ impl HeaderWriter {
             }
         }
         let wide_ids = kept.iter().any(|(_, id)| id > 14);
-        Self { ids: kept, mid, wide_ids }
+        let (template, plain) = ([0; TEMPLATE], Written::default());
+        let mut writer = Self { ids: kept, mid, wide_ids, template, plain };
+        let mut template = [0; TEMPLATE];
+        let (header, values) = (Header::default(), ExtensionValues::default());
+        if let Ok(written) = writer.write_elements(&mut template, &header, &values, &[]) {
+            (writer.template, writer.plain) = (template, written);
+        }
+        writer
     }
 
     /// Writes the header into the front of `out`. `values` are the source packet's (a plugin may
@@ -94,6 +109,7 @@ impl HeaderWriter {
     ///
     /// # Errors
     /// [`RtpError::NoRoom`] when `out` is too short; [`MAX_HEADER`] bytes are always enough.
+    #[inline]
     pub fn write(
         &self,
         out: &mut [u8],
@@ -101,12 +117,31 @@ impl HeaderWriter {
         values: &ExtensionValues,
         source: &[u8],
     ) -> Result<Written, RtpError> {
+        if self.plain.len > 0
+            && says_nothing(values)
+            && let Some(copy) = out.first_chunk_mut::<TEMPLATE>()
+        {
+            *copy = self.template;
+            if let Some(fixed) = copy.first_chunk_mut() {
+                let extends = fixed[0] & 0x10;
+                put_fixed(fixed, header);
+                fixed[0] |= extends;
+            }
+            return Ok(self.plain);
+        }
+        self.write_elements(out, header, values, source)
+    }
+
+    /// As [`HeaderWriter::write`], element by element.
+    fn write_elements(
+        &self,
+        out: &mut [u8],
+        header: &Header,
+        values: &ExtensionValues,
+        source: &[u8],
+    ) -> Result<Written, RtpError> {
         let fixed = out.first_chunk_mut::<FIXED_HEADER>().ok_or(RtpError::NoRoom)?;
-        fixed[0] = 0x80 | u8::from(header.padding) << 5;
-        fixed[1] = header.payload_type.get() | u8::from(header.marker) << 7;
-        fixed[2..4].copy_from_slice(&header.seq.0.to_be_bytes());
-        fixed[4..8].copy_from_slice(&header.timestamp.to_be_bytes());
-        fixed[8..12].copy_from_slice(&header.ssrc.0.to_be_bytes());
+        put_fixed(fixed, header);
 
         let descriptor = values.dependency_descriptor.map_or(&[][..], |d| d.of(source));
         let mut block = Block {
@@ -155,6 +190,24 @@ impl HeaderWriter {
         }
         (sent, seq)
     }
+}
+
+/// Whether no value goes out that is not the sink's own.
+fn says_nothing(v: &ExtensionValues) -> bool {
+    v.audio_level.is_none()
+        && v.orientation.is_none()
+        && v.playout_delay.is_none()
+        && v.dependency_descriptor.is_none()
+        && v.abs_capture_time.is_none()
+}
+
+/// The twelve bytes that every header begins with (RFC 3550 §5.1).
+fn put_fixed(fixed: &mut [u8; FIXED_HEADER], header: &Header) {
+    fixed[0] = 0x80 | u8::from(header.padding) << 5;
+    fixed[1] = header.payload_type.get() | u8::from(header.marker) << 7;
+    fixed[2..4].copy_from_slice(&header.seq.0.to_be_bytes());
+    fixed[4..8].copy_from_slice(&header.timestamp.to_be_bytes());
+    fixed[8..12].copy_from_slice(&header.ssrc.0.to_be_bytes());
 }
 
 /// An extension block under construction, its four-byte head left open until the end.
@@ -322,6 +375,24 @@ mod tests {
             writer.write(&mut out[..11], &header(), &full_values(4), &[0; 100]),
             Err(RtpError::NoRoom)
         );
+    }
+
+    #[test]
+    fn a_header_from_the_template_is_what_its_elements_give() {
+        let wide = &[(Extension::Mid, 20), (Extension::TransportCc, 2)];
+        let none: &[(Extension, u8)] = &[];
+        for (pairs, video) in [(VIDEO, true), (VIDEO, false), (&wide[..], true), (none, true)] {
+            for mid in [None, Mid::new(b"1"), Mid::new(b"0123456789abcdef")] {
+                let writer = HeaderWriter::new(&ids(pairs), mid, video);
+                let values = ExtensionValues { mid: Mid::new(b"x"), ..Default::default() };
+                let header = Header { padding: true, ..header() };
+                let (mut fast, mut slow) = ([0xEE; MAX_HEADER], [0xEE; MAX_HEADER]);
+                let written = writer.write(&mut fast, &header, &values, &[]).unwrap();
+                let elements = writer.write_elements(&mut slow, &header, &values, &[]);
+                assert_eq!(Ok(written), elements);
+                assert_eq!(fast[..written.len], slow[..written.len]);
+            }
+        }
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub enum Departing {
         source: SourceKey,
         /// The packet's index in the source's ring.
         packet: u64,
+        /// Bytes of its payload.
+        len: u16,
         /// The numbers it leaves with.
         onward: Onward,
     },
@@ -234,6 +236,37 @@ impl Departure {
     }
 }
 
+/// How much padding a packet gets, by what follows it: the first of a train looks how long the
+/// packets are that may join it, the others are made as long as that. A packet with nothing behind it
+/// in its train stays as it is.
+fn level<'d>(
+    train: &mut Train,
+    departing: &Departing,
+    rest: &(impl Iterator<Item = &'d Departing> + Clone),
+) -> usize {
+    let Departing::First { mindex, len, .. } = *departing else { return 0 };
+    let len = usize::from(len);
+    let follower = |next: &Departing| match *next {
+        Departing::First { mindex: other, len, .. } if other == mindex => Some(usize::from(len)),
+        _ => None,
+    };
+    let Some(next) = rest.clone().next().and_then(follower) else { return 0 };
+    if train.segments == 0 {
+        train.level = len;
+        for other in rest.clone().map_while(follower).take(train::SEGMENTS - 1) {
+            let (low, high) = (train.level.min(other), train.level.max(other));
+            if high > len + train::PADDING || high > low + train::PADDING {
+                break;
+            }
+            train.level = high;
+        }
+    }
+    match train.level.checked_sub(len) {
+        Some(padding @ 1..=train::PADDING) if next <= train.level => padding,
+        _ => 0,
+    }
+}
+
 /// A list without its elements, whose memory serves for others that live otherwise long.
 fn emptied<From, To>(mut list: Vec<From>) -> Vec<To> {
     list.clear();
@@ -328,7 +361,7 @@ impl<'s> Chunk<'_, '_, 's> {
         &mut self,
         path: Path,
         peer: &mut Peer,
-        waiting: impl Iterator<Item = &'d Departing>,
+        waiting: impl Iterator<Item = &'d Departing> + Clone,
         moment: Moment<'s>,
         tap: &mut Tap,
     ) -> usize {
@@ -339,8 +372,10 @@ impl<'s> Chunk<'_, '_, 's> {
         let mut maker = Maker { sources, now, overhead, transport_seq, tap, tapping };
         let start = self.used.next_multiple_of(ALIGN);
         let (mut train, mut used) = (Train::default(), 0);
-        for departing in waiting {
+        let mut rest = waiting;
+        while let Some(departing) = rest.next() {
             let at = start + train.len;
+            let padding = level(&mut train, departing, &rest);
             let Some(out) = self.room.get_mut(at..at + PACKET_ROOM) else { break };
             let line = lines.iter_mut().find(|line| line.mindex == departing.mindex());
             let Some(sink) = line.and_then(|line| line.sink.as_mut()) else {
@@ -350,7 +385,7 @@ impl<'s> Chunk<'_, '_, 's> {
             };
             let outcome = match *departing {
                 Departing::First { source, packet, onward, .. } => {
-                    maker.first(out, &train, sink, (source, packet, onward))
+                    maker.first(out, &train, sink, (source, packet, onward), padding)
                 }
                 Departing::Again { sent, .. } => maker.again(out, &train, sink, sent),
             };

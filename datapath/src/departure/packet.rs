@@ -56,6 +56,7 @@ impl<'s> Maker<'_, 's> {
         train: &Train,
         sink: &mut Sink,
         (key, packet, onward): (SourceKey, u64, Onward),
+        padding: usize,
     ) -> Outcome<'s> {
         let Some(source) = self.sources.get(key) else { return Outcome::Nothing };
         let Some((meta, bytes)) = source.ring().and_then(|ring| ring.get(packet)) else {
@@ -70,8 +71,9 @@ impl<'s> Maker<'_, 's> {
         let Some(written) = write_header(out, sink, meta, bytes, identity, delay) else {
             return Outcome::Nothing;
         };
-        let body = Body { payload: &bytes[meta.payload()], pictures: meta.vp8.zip(pictures) };
-        if !train.takes(written.len + body.payload.len() + self.overhead) {
+        let payload = &bytes[meta.payload()];
+        let body = Body { payload, pictures: meta.vp8.zip(pictures), padding };
+        if !train.takes(written.len + body.len() + self.overhead) {
             return Outcome::Next;
         }
         let Some(index) = sink.unsealed_index(seq) else { return Outcome::Refused };
@@ -86,6 +88,7 @@ impl<'s> Maker<'_, 's> {
             pictures,
             pt,
             epoch: sink.epoch,
+            padding: padding as u8,
             delay: delay.map_or(u32::MAX, |d| u32::from(d.min) << 12 | u32::from(d.max)),
             left_us: self.now.us,
             ..Sent::default()
@@ -120,15 +123,17 @@ impl<'s> Maker<'_, 's> {
             min: (sent.delay >> 12) as u16,
             max: (sent.delay & 0xFFF) as u16,
         });
-        let body = Body { payload: &bytes[meta.payload()], pictures: meta.vp8.zip(sent.pictures) };
         let repair = sink.rtx_ssrc.zip(sink.rtx_payload_type(sent.pt));
+        let padding = if repair.is_some() { 0 } else { usize::from(sent.padding) };
+        let (payload, pictures) = (&bytes[meta.payload()], meta.vp8.zip(sent.pictures));
+        let body = Body { payload, pictures, padding };
         let (ssrc, pt) = repair.unwrap_or((sink.ssrc, sent.pt));
         let identity = (ssrc, pt, sent.marker);
         let Some(written) = write_header(out, sink, meta, bytes, identity, delay) else {
             return Outcome::Nothing;
         };
         let wrapped = if repair.is_some() { rtx::OSN_LEN } else { 0 };
-        if !train.takes(written.len + wrapped + body.payload.len() + self.overhead) {
+        if !train.takes(written.len + wrapped + body.len() + self.overhead) {
             return Outcome::Next;
         }
         let plain = if repair.is_some() {
@@ -152,8 +157,8 @@ impl<'s> Maker<'_, 's> {
     }
 
     /// The packet behind the header of `header_len` bytes; a repair names the one it repeats in
-    /// front of its payload (RFC 4588 §4). A payload that changes is copied, and so is one that a
-    /// capture looks at.
+    /// front of its payload (RFC 4588 §4). A payload that changes or gets padding is copied, and so
+    /// is one that a capture looks at.
     fn plain(
         &mut self,
         body: &Body<'s>,
@@ -164,7 +169,7 @@ impl<'s> Maker<'_, 's> {
     ) -> Option<Plain<'s>> {
         let (payload, stored) = (body.payload, body.payload.len());
         let end = match (repeats, body.pictures, &self.tapping) {
-            (None, None, None) => {
+            (None, None, None) if body.padding == 0 => {
                 return Some(Plain { index, header_len, len: stored, text: Some(payload) });
             }
             (Some(original), _, _) => rtx::wrap(out, header_len, original, payload).ok()?,
@@ -176,6 +181,12 @@ impl<'s> Maker<'_, 's> {
         };
         if let Some((descriptor, ids)) = body.pictures {
             descriptor.rewrite(out.get_mut(end - stored..end)?, ids);
+        }
+        let end = end + body.padding;
+        if let Some((count, zeros)) = out.get_mut(end - body.padding..end)?.split_last_mut() {
+            zeros.fill(0);
+            *count = body.padding as u8;
+            out[0] |= PADDED;
         }
         let clear = out.get(..end)?;
         self.tap.note(self.tapping, self.now, Direction::Out, TappedKind::Rtp, clear);
@@ -198,11 +209,22 @@ impl<'s> Maker<'_, 's> {
     }
 }
 
-/// A payload on its way out: the stored bytes, and the picture numbers they shall show.
+/// The P bit of a header's first byte (RFC 3550 §5.1).
+const PADDED: u8 = 0x20;
+
+/// A payload on its way out: the stored bytes, the picture numbers they shall show, and how many
+/// bytes of padding follow.
 #[derive(Clone, Copy)]
 struct Body<'s> {
     payload: &'s [u8],
     pictures: Option<(Vp8Descriptor, Vp8Ids)>,
+    padding: usize,
+}
+
+impl Body<'_> {
+    fn len(&self) -> usize {
+        self.payload.len() + self.padding
+    }
 }
 
 /// Writes the header with everything but sequence, timestamp and stamps.

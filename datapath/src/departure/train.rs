@@ -6,6 +6,11 @@ pub(super) const SEGMENTS: usize = 16;
 /// The kernel's limit for the bytes of one train.
 const LIMIT: usize = 65_000;
 
+/// Padding that a packet may get so that it is as long as its train's others, in bytes (RFC 3550
+/// §5.1): encoders split a frame about equally, so neighbours differ by a byte or by an extension of
+/// the first. A send saved is worth far more than that; packets further apart are not levelled.
+pub(super) const PADDING: usize = 32;
+
 /// See the module.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Train {
@@ -16,6 +21,8 @@ pub(crate) struct Train {
     /// Datagrams so far.
     pub(crate) segments: usize,
     closed: bool,
+    /// Bytes of payload up to which shorter packets are padded, while there are more to come.
+    pub(super) level: usize,
 }
 
 impl Train {

@@ -32,6 +32,8 @@ pub struct Sent {
     pub pt: u8,
     /// The sink's negotiation it left under: after a renegotiation the same bytes cannot be made.
     pub epoch: u8,
+    /// Bytes of padding it left with.
+    pub padding: u8,
     /// What was stamped as abs-send-time (24 bit).
     pub abs_send_time: u32,
     /// What was stamped as transport-wide number.

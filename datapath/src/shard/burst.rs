@@ -116,7 +116,8 @@ impl Shard {
             let packet = next;
             next += 1;
             let Some(onward) = chosen else { continue };
-            let departing = Departing::First { mindex, source: key, packet, onward };
+            let len = meta.payload().len() as u16;
+            let departing = Departing::First { mindex, source: key, packet, len, onward };
             if peer.waiting.push(MediaKind::Video, departing) {
                 self.gate.offer(slot, true, now_us);
             } else {

@@ -177,7 +177,8 @@ impl Shard {
             }
             let Some(onward) = chosen else { continue };
             let kind = sink.kind;
-            let departing = Departing::First { mindex: place.mindex, source: key, packet, onward };
+            let (mindex, len) = (place.mindex, meta.payload().len() as u16);
+            let departing = Departing::First { mindex, source: key, packet, len, onward };
             if peer.waiting.push(kind, departing) {
                 let prompt = kind != MediaKind::Video || onward.marker;
                 self.gate.offer(place.slot, prompt, now.us);

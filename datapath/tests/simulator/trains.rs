@@ -196,6 +196,59 @@ fn audio_is_never_held_and_ends_the_train_of_its_peer() {
 }
 
 #[test]
+fn packets_of_almost_one_length_become_one_train_and_keep_their_payloads() {
+    let mut pair = Pair::new(9, Coalescing::default());
+    let lens = [196, 200, 200, 201, 201, 90];
+    for (n, len) in lens.into_iter().enumerate() {
+        pair.send(1, n == 5, len);
+    }
+    // Too far apart, longer ones behind: as they are.
+    for (n, len) in [100, 200, 300].into_iter().enumerate() {
+        pair.run_us(1_000);
+        pair.send(1, false, len);
+        pair.send(1, n == 2, len + 60);
+    }
+    let came = pair.came(1);
+    assert_eq!(came.len(), 12);
+    let viewer = pair.viewer;
+    let payload = |plain: &Vec<u8>| Packet::parse(plain).expect("RTP").payload().len();
+    let got: Vec<_> =
+        pair.world.raw(viewer).rtp.iter().map(|(_, plain, _)| payload(plain)).collect();
+    assert_eq!(got, [196, 200, 200, 201, 201, 90, 100, 160, 200, 260, 300, 360]);
+    let padded = |plain: &Vec<u8>| plain[0] & 0x20 != 0;
+    let got: Vec<_> =
+        pair.world.raw(viewer).rtp.iter().map(|(_, plain, _)| padded(plain)).collect();
+    assert_eq!(got[..6], [true, true, true, false, false, false]);
+    assert!(!got[6..].contains(&true));
+    let trains = pair.trains();
+    assert_eq!(trains.len(), 7, "{trains:?}");
+    assert!(trains[0].len() == 6 && trains[0][..5].iter().all(|&len| len == trains[0][0]));
+}
+
+#[test]
+fn a_padded_packet_is_repeated_byte_for_byte() {
+    let video = VIDEO.without_rtx();
+    let mut world = World::new(10, 1);
+    let publisher = world.join_raw(0, &[AUDIO.sends(), video.sends()]);
+    let viewer = world.join_raw(0, &[AUDIO.receives(), video.receives()]);
+    world.route((publisher, 1), (viewer, 1));
+    world.connect();
+    let mut pair = Pair { world, publisher, viewer, sent: [0; 2] };
+    for len in [200, 201, 202] {
+        pair.send(1, len == 202, len);
+    }
+    pair.run_us(60_000);
+    let (_, first, _) = &pair.world.raw(viewer).rtp[0];
+    let first = Packet::parse(first).expect("RTP");
+    assert_eq!((first.payload().len(), first.bytes()[0] & 0x20), (200, 0x20));
+    let (seq, ours) = (first.seq(), Ssrc(our_ssrc(viewer, 1)));
+    let viewer = pair.world.raw(viewer);
+    viewer.send_rtcp(|out| out.nack(Ssrc(1), ours, [seq]).expect("room"));
+    pair.run_us(60_000);
+    assert_eq!(pair.world.seals.repeated, 1);
+}
+
+#[test]
 fn waits_come_with_load_and_go_with_it() {
     let mut pair = Pair::new(6, Coalescing::default());
     let second = |pair: &mut Pair| {
