@@ -1,7 +1,7 @@
 //! The plugin in process, on a host of the tests': what needs no media. What does is checked over
 //! the wire (`control/tests/conform/streaming`).
 
-mod mock;
 mod mountpoints;
 mod sources;
+mod stage;
 mod viewers;

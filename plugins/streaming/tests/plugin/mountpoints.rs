@@ -1,6 +1,6 @@
 //! Requests about mountpoints.
 
-use crate::mock::{Stage, audio, code, video};
+use crate::stage::{Mountpoints, Stage, audio, code, video};
 use bifrons_core::config::jcfg;
 use serde_json::{Value, json};
 
@@ -128,7 +128,7 @@ fn what_is_kept_comes_back_as_it_was() {
     }));
     let text = stage.world.stored.last().expect("stored").1.clone();
     let tree = jcfg::read_alone("test", &text).expect("valid");
-    let mut again = Stage::start(Some(&tree));
+    let mut again = Stage::with_tree(&tree);
     let info = json!({ "request": "info", "id": 9, "secret": "s" });
     let was = stage.sync(info.clone());
     assert_eq!(was["info"]["name"], "kept", "{was}");

@@ -1,6 +1,6 @@
 //! Files and RTSP servers.
 
-use crate::mock::{Stage, code};
+use crate::stage::{Mountpoints, Stage, code};
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{IngestId, MediaKind, Plan};
 use bifrons_core::plugin::{Service, ServiceCommand, ServiceEvent, ServiceMedium};
@@ -128,9 +128,9 @@ fn an_rtsp_server_says_what_is_offered() {
         (ServiceEvent::Reconnected, "rtsp-reconnected"),
     ] {
         stage.says(service, &event);
-        assert_eq!(stage.events(), [json!({ "event": told, "id": 8 })]);
+        assert_eq!(stage.told(), [json!({ "event": told, "id": 8 })]);
     }
     stage.says(service, &ServiceEvent::Failed { text: "gone".to_owned() });
-    assert_eq!(stage.events()[0]["result"]["status"], "stopped");
+    assert_eq!(stage.told()[0]["result"]["status"], "stopped");
     assert_eq!(stage.world.closed, [viewer]);
 }

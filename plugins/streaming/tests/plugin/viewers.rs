@@ -1,10 +1,11 @@
 //! Requests of viewers.
 
-use crate::mock::{Stage, audio, code, offer, video};
+use crate::stage::{Mountpoints, Stage, audio, code, video};
 use bifrons_core::media::{
     DataPlan, Fact, LayerKind, Plan, Selection, SinkId, SourceId, SwitchRule,
 };
 use bifrons_core::plugin::{HandleKey, JsepKind, Plugin};
+use bifrons_stage::offer;
 use serde_json::{Value, json};
 
 fn watch(id: u64) -> Value {
@@ -137,12 +138,12 @@ fn viewers_are_told_and_lose_their_connections() {
     assert_eq!(stage.sync(info.clone())["info"]["viewers"], 1);
     stage.sync(json!({ "request": "kick_all", "id": 1 }));
     let told = json!({ "streaming": "event", "result": { "status": "kicked_all" } });
-    assert_eq!((stage.events(), stage.world.closed.len()), (vec![told], 1));
+    assert_eq!((stage.told(), stage.world.closed.len()), (vec![told], 1));
     stage.down(handle);
     assert_eq!(stage.sync(info)["info"]["viewers"], 0);
     stage.say(handle, watch(1));
     stage.sync(json!({ "request": "destroy", "id": 1 }));
-    assert_eq!(stage.events()[0]["result"]["status"], "stopped");
+    assert_eq!(stage.told()[0]["result"]["status"], "stopped");
     assert_eq!(stage.world.closed, [handle, handle]);
     stage.stage_of(2);
     stage.down(handle);
@@ -162,10 +163,10 @@ fn a_change_of_metadata_is_told_where_wished() {
     let done = stage.sync(edit("one", true));
     assert_eq!(done, json!({ "streaming": "edited", "id": 1, "permanent": false }));
     let told = json!({ "streaming": "edited", "event": "edited", "id": 1, "metadata": "one" });
-    assert_eq!(stage.events(), [told]);
+    assert_eq!(stage.told(), [told]);
     stage.sync(edit("one", true));
     stage.sync(edit("two", false));
-    assert_eq!(stage.events(), [] as [Value; 0]);
+    assert_eq!(stage.told(), [] as [Value; 0]);
     let other = stage.attach();
     assert_eq!(stage.say(other, watch(1))["status"], "preparing", "the pin is gone");
 }
@@ -186,7 +187,7 @@ fn a_viewers_own_offer_is_answered() {
     stage.plans();
     stage.up(handle);
     assert_eq!(routes(&stage.plans()), [(0, true, Some(103))]);
-    let answer = crate::mock::answer_to(&jsep);
+    let answer = bifrons_stage::answer_to(&jsep);
     let other = stage.attach();
     let refused = stage.answer(other, watch(1), Some(answer));
     assert_eq!(code(&refused.data), 461);
@@ -195,7 +196,7 @@ fn a_viewers_own_offer_is_answered() {
 fn layer(stage: &mut Stage, handle: HandleKey, kind: LayerKind, layer: i8) -> Vec<Value> {
     let fact = Fact::Layer { mindex: 0, kind, layer };
     stage.plugin.fact(&mut stage.world, handle, &fact);
-    stage.events().into_iter().map(|event| event["result"].clone()).collect()
+    stage.told().into_iter().map(|event| event["result"].clone()).collect()
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Lines of the checklist that other tests meet on the way, each by itself.
 
-use crate::mock::{AV, Stage, code, of, offer, svc_offer};
+use crate::stage::{AV, Rooms, Stage, code, of, svc_offer};
 use bifrons_core::media::{MediaKind, Plan};
+use bifrons_stage::offer;
 use serde_json::{Value, json};
 
 fn stage(mut room: Value) -> Stage {
@@ -173,7 +174,7 @@ fn videoroom_90_subscribers_hear_before_participants() {
     let events = stage.events();
     let place = |handle, key: &str| {
         let found =
-            |event: &crate::mock::Event| event.handle == handle && event.data.get(key).is_some();
+            |event: &bifrons_stage::Event| event.handle == handle && event.data.get(key).is_some();
         events.iter().position(found).expect(key)
     };
     assert_eq!(events[place(watcher, "streams")].data["videoroom"], "updated");

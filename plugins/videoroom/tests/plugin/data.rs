@@ -1,11 +1,12 @@
 //! Data of publishers: what is routed where, and what is shown of it.
 
-use crate::mock::{AV, Stage, code, of, offer};
+use crate::stage::{AV, Rooms, Stage, code, of};
 use bifrons_core::media::{
     Carries, DataPlan, ForwardSsrc, MediaKind, PeerId, Plan, SinkId, SourceId,
 };
 use bifrons_core::plugin::{HandleKey, Plugin};
 use bifrons_core::rtp::Ssrc;
+use bifrons_stage::offer;
 use serde_json::{Value, json};
 
 const DATA: &str = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:d\r\n\

@@ -1,7 +1,8 @@
 //! The way of a call: create, join, publish, subscribe, start.
 
-use crate::mock::{AV, Stage, keys, of, offer};
+use crate::stage::{AV, Rooms, Stage, keys, of};
 use bifrons_core::media::{Plan, SinkId, SourceId};
+use bifrons_stage::offer;
 use serde_json::json;
 
 #[test]

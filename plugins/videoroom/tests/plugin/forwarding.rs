@@ -1,11 +1,12 @@
 //! Forwarders and remotizations: what is asked of the datapath, and what is shown.
 
-use crate::mock::{AV, Stage, code, offer, simulcast_offer};
+use crate::stage::{AV, Rooms, Stage, code, simulcast_offer};
 use bifrons_core::media::{
     ForwardSsrc, ForwarderSetup, MediaKind, Plan, Route, Selection, SinkId, SourceId,
 };
 use bifrons_core::plugin::{Answer, HandleKey, Jsep, Plugin, Verdict};
 use bifrons_core::rtp::Ssrc;
+use bifrons_stage::offer;
 use serde_json::{Value, json};
 
 /// 30 bytes of key and salt.

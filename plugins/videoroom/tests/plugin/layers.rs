@@ -1,8 +1,9 @@
 //! Layers and switching.
 
-use crate::mock::{AV, Stage, code, offer, simulcast_offer, svc_offer};
+use crate::stage::{AV, Rooms, Stage, code, simulcast_offer, svc_offer};
 use bifrons_core::media::{Fact, LayerKind, Plan, Route, Selection, SinkId, SourceId, SwitchRule};
 use bifrons_core::plugin::{HandleKey, Jsep, Plugin};
+use bifrons_stage::offer;
 use serde_json::{Value, json};
 
 /// A room whose publisher 5 sends this.

@@ -1,8 +1,9 @@
 //! Participants: joining, publishing, leaving, and being moderated.
 
-use crate::mock::{AV, Stage, code, keys, of, offer};
+use crate::stage::{AV, Rooms, Stage, code, keys, of, signed};
 use bifrons_core::media::{Fact, MediaKind, Plan, SourceId, SourcePolicy};
 use bifrons_core::plugin::{Jsep, Plugin};
+use bifrons_stage::offer;
 use serde_json::{Value, json};
 
 fn join(room: u64, extra: Value) -> Value {
@@ -98,7 +99,7 @@ fn videoroom_23_the_allow_list_is_for_publishers() {
 #[test]
 fn signed_tokens_name_the_room() {
     let tree = bifrons_core::config::jcfg::read_alone("t", "room-1: { signed_tokens = true }");
-    let mut stage = Stage::start(Some(&tree.expect("valid")), Some(("good", "room=1")));
+    let mut stage = signed(&tree.expect("valid"), "good", "room=1");
     for (extra, wanted) in [(json!({}), 433), (json!({ "token": "bad" }), 433)] {
         let handle = stage.attach();
         assert_eq!(code(&stage.answer(handle, join(1, extra), None).data), wanted);

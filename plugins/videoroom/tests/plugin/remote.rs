@@ -1,6 +1,6 @@
 //! Publishers of another server.
 
-use crate::mock::{Stage, code, of};
+use crate::stage::{Rooms, Stage, code, of};
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{
     Carries, Fact, IngestId, IngestSetup, MediaKind, Plan, SinkId, SourceId,
@@ -142,7 +142,7 @@ fn a_remote_publisher_is_watched_like_any_other() {
     assert_eq!((&told[0]["videoroom"], &told[0]["id"]), (&json!("talking"), &json!(9)));
     // It counts against the room's publishers.
     let body = json!({ "request": "publish" });
-    let offer = crate::mock::offer(crate::mock::AV);
+    let offer = bifrons_stage::offer(crate::stage::AV);
     assert_eq!(code(&stage.answer(other, body, Some(offer)).data), 432);
     let mute = json!({ "id": 9, "mid": "0", "mute": true });
     assert_eq!(ask(&mut stage, "moderate", mute)["videoroom"], "success");

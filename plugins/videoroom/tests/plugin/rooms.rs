@@ -1,6 +1,6 @@
 //! Rooms: create, edit, destroy, list and their neighbours.
 
-use crate::mock::{Stage, code, of};
+use crate::stage::{Rooms, Stage, code, of, without_config};
 use bifrons_core::config::{Tree, jcfg};
 use bifrons_core::media::Plan;
 use bifrons_core::plugin::{Answer, Plugin};
@@ -227,7 +227,7 @@ fn a_room_that_cannot_be_saved_is_there_all_the_same() {
 
 #[test]
 fn without_a_configuration_nothing_is_permanent() {
-    let mut stage = Stage::without_config();
+    let mut stage = without_config();
     let reply = stage.sync(request("create", json!({ "room": 5, "permanent": true })));
     assert_eq!(code(&reply), 499);
     assert_eq!(stage.sync(request("exists", json!({ "room": 5 })))["exists"], false);

@@ -1,9 +1,10 @@
 //! Subscriptions: joining, starting, changing lines, leaving.
 
-use crate::mock::{AV, Event, Stage, answer_to, code, of, offer};
+use crate::stage::{AV, Rooms, Stage, code, of};
 use bifrons_core::media::{Plan, SinkId, SourceId};
 use bifrons_core::plugin::{HandleKey, Jsep, JsepKind, Plugin};
 use bifrons_core::sdp::Sdp;
+use bifrons_stage::{Event, answer_to, offer};
 use serde_json::{Value, json};
 
 fn stage(room: Value) -> Stage {
