@@ -1,8 +1,9 @@
 //! The one unnamed request of the plugin, and its errors.
 
-use bifrons_core::api::{Expect, FieldError, optional};
 use bifrons_core::codec::Codec;
-use serde_json::{Map, Value, json};
+use bifrons_core::plugin::Codes;
+use bifrons_core::plugin::request::{Body, FLAG, Field, INT, TEXT, UINT, Want, may};
+use serde_json::{Map, Value};
 
 /// The plugin's error codes (plugin-echotest §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,32 +14,44 @@ pub(crate) enum Code {
     InvalidSdp = 414,
 }
 
+impl Codes for Code {
+    const PLUGIN: &'static str = "echotest";
+    const INVALID_REQUEST: Self = Code::InvalidElement;
+    /// Nothing is required.
+    const MISSING_ELEMENT: Self = Code::InvalidElement;
+    const INVALID_ELEMENT: Self = Code::InvalidElement;
+    /// The plugin has no secrets.
+    const UNAUTHORIZED: Self = Code::InvalidElement;
+    const UNKNOWN: Self = Code::InvalidElement;
+
+    fn number(self) -> i32 {
+        self as i32
+    }
+}
+
 /// An error as the client sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// Its number.
-    pub(crate) code: Code,
-    /// Its text.
-    pub(crate) text: String,
-}
+pub(crate) type Refusal = bifrons_core::plugin::Refusal<Code>;
 
-impl Refusal {
-    /// A refusal with this text.
-    pub(crate) fn new(code: Code, text: impl Into<String>) -> Self {
-        Refusal { code, text: text.into() }
-    }
-
-    /// The event that carries it.
-    pub(crate) fn event(&self) -> Value {
-        json!({ "echotest": "event", "error_code": self.code as i32, "error": self.text })
-    }
-}
-
-impl From<FieldError> for Refusal {
-    fn from(error: FieldError) -> Self {
-        Refusal::new(Code::InvalidElement, error.text())
-    }
-}
+/// All that a request may hold (plugin-echotest §3), in the order in which it is checked.
+const FIELDS: [Field; 17] = [
+    may("svc", FLAG),
+    may("filename", TEXT),
+    may("audio", FLAG),
+    may("video", FLAG),
+    may("bitrate", UINT),
+    may("substream", Want::Layer),
+    may("temporal", Want::Layer),
+    may("fallback", UINT),
+    may("spatial_layer", Want::Layer),
+    may("temporal_layer", Want::Layer),
+    may("audiocodec", TEXT),
+    may("videocodec", TEXT),
+    may("videoprofile", TEXT),
+    may("opusred", FLAG),
+    may("min_delay", INT),
+    may("max_delay", INT),
+    may("record", FLAG),
+];
 
 /// A request, checked. What is `None` was not asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,24 +109,25 @@ const RECOGNISED: [&str; 14] = [
 impl EchoRequest {
     /// Reads a body; `has_offer` says whether a description came along.
     pub(crate) fn parse(body: &Map<String, Value>, has_offer: bool) -> Result<Self, Refusal> {
-        optional(body, "svc", Expect::Bool)?;
-        optional(body, "filename", Expect::String)?;
+        let fields = Body::<Code>::checked(body, false, &FIELDS)?;
+        // A codec that we do not know forces nothing.
+        let codec = |name| fields.text(name).and_then(Codec::from_janus_name);
         let request = EchoRequest {
-            audio: boolean(body, "audio")?,
-            video: boolean(body, "video")?,
-            bitrate: number(body, "bitrate")?,
-            substream: layer(body, "substream")?,
-            temporal: layer(body, "temporal")?,
-            fallback_us: number(body, "fallback")?,
-            spatial_layer: layer(body, "spatial_layer")?,
-            temporal_layer: layer(body, "temporal_layer")?,
-            audio_codec: codec(body, "audiocodec")?,
-            video_codec: codec(body, "videocodec")?,
-            video_profile: text(body, "videoprofile")?,
-            opus_red: boolean(body, "opusred")?,
-            min_delay: integer(body, "min_delay")?,
-            max_delay: integer(body, "max_delay")?,
-            record: boolean(body, "record")?,
+            audio: fields.flag("audio"),
+            video: fields.flag("video"),
+            bitrate: fields.number("bitrate"),
+            substream: fields.layer("substream"),
+            temporal: fields.layer("temporal"),
+            fallback_us: fields.number("fallback"),
+            spatial_layer: fields.layer("spatial_layer"),
+            temporal_layer: fields.layer("temporal_layer"),
+            audio_codec: codec("audiocodec"),
+            video_codec: codec("videocodec"),
+            video_profile: fields.text("videoprofile").map(str::to_owned),
+            opus_red: fields.flag("opusred"),
+            min_delay: fields.integer("min_delay"),
+            max_delay: fields.integer("max_delay"),
+            record: fields.flag("record"),
         };
         if !has_offer && !RECOGNISED.iter().any(|key| body.contains_key(*key)) {
             let text = "Invalid request: nothing in it that can be changed, and no offer";
@@ -121,39 +135,4 @@ impl EchoRequest {
         }
         Ok(request)
     }
-}
-
-fn boolean(body: &Map<String, Value>, name: &str) -> Result<Option<bool>, Refusal> {
-    Ok(optional(body, name, Expect::Bool)?.and_then(Value::as_bool))
-}
-
-fn integer(body: &Map<String, Value>, name: &str) -> Result<Option<i64>, Refusal> {
-    Ok(optional(body, name, Expect::Integer)?.and_then(Value::as_i64))
-}
-
-/// An unsigned number; what is past 32 bits counts as the largest.
-fn number(body: &Map<String, Value>, name: &str) -> Result<Option<u32>, Refusal> {
-    let value = optional(body, name, Expect::PositiveInteger)?.and_then(Value::as_u64);
-    Ok(value.map(|n| u32::try_from(n).unwrap_or(u32::MAX)))
-}
-
-fn text(body: &Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
-    let value = optional(body, name, Expect::String)?.and_then(Value::as_str);
-    Ok(value.map(str::to_owned))
-}
-
-/// A layer target, 0 to 2.
-fn layer(body: &Map<String, Value>, name: &str) -> Result<Option<u8>, Refusal> {
-    match number(body, name)? {
-        Some(n) if n > 2 => {
-            let text = format!("Invalid element value ({name} should be 0, 1 or 2)");
-            Err(Refusal::new(Code::InvalidElement, text))
-        }
-        value => Ok(value.map(|n| n as u8)),
-    }
-}
-
-/// A codec by Janus's name; one that we do not know forces nothing.
-fn codec(body: &Map<String, Value>, name: &str) -> Result<Option<Codec>, Refusal> {
-    Ok(text(body, name)?.and_then(|name| Codec::from_janus_name(&name)))
 }
