@@ -5,6 +5,7 @@
 //! to the network goes through one [`engine::Engine`]. This is the one crate that may hold
 //! `unsafe`, each block with its reason.
 
+pub mod bypass;
 pub mod carry;
 pub mod cores;
 pub mod data;

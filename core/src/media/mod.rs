@@ -33,5 +33,6 @@ pub use port::{
     PortRequest, PortSocket,
 };
 pub use statistics::{
-    Flow, LayerStatistics, LineStatistics, PeerStatistics, RoundTrip, ShardCounters, WayStatistics,
+    BypassCounters, Flow, LayerStatistics, LineStatistics, PeerStatistics, RoundTrip,
+    ShardCounters, WayStatistics,
 };

@@ -144,6 +144,43 @@ pub struct ShardCounters {
     pub unmatched: u64,
     /// Events that had to wait because control's ring was full.
     pub events_waited: u64,
+    /// What went around the kernel's sockets.
+    pub bypass: BypassCounters,
+}
+
+/// What a shard sent by packet rings (`tx = "packet-ring"`), in frames and the datagrams they held,
+/// and how many trains left by UDP sockets instead, by cause. All zero where that is off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BypassCounters {
+    /// Frames that drivers took.
+    pub frames: u64,
+    /// Datagrams in them.
+    pub datagrams: u64,
+    /// Trains whose way was not known: just asked for, or the neighbour does not answer.
+    pub unresolved: u64,
+    /// Trains that can have no frame: to ourselves, by a tunnel, by a device without a ring.
+    pub unfit: u64,
+    /// Trains that had the kernel confirm a neighbour.
+    pub refreshed: u64,
+    /// Trains with datagrams longer than the path takes.
+    pub too_long: u64,
+    /// Trains that found the ring full.
+    pub full: u64,
+}
+
+impl BypassCounters {
+    /// Sums two shards' counters.
+    pub fn plus(self, other: Self) -> Self {
+        BypassCounters {
+            frames: self.frames + other.frames,
+            datagrams: self.datagrams + other.datagrams,
+            unresolved: self.unresolved + other.unresolved,
+            unfit: self.unfit + other.unfit,
+            refreshed: self.refreshed + other.refreshed,
+            too_long: self.too_long + other.too_long,
+            full: self.full + other.full,
+        }
+    }
 }
 
 impl ShardCounters {
@@ -159,6 +196,7 @@ impl ShardCounters {
             feedback_lost: self.feedback_lost + other.feedback_lost,
             unmatched: self.unmatched + other.unmatched,
             events_waited: self.events_waited + other.events_waited,
+            bypass: self.bypass.plus(other.bypass),
         }
     }
 }

@@ -9,8 +9,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 use super::{EngineCounters, EngineOptions, Region, Sockets};
+use crate::bypass::Bypass;
 use crate::udp::wire::{CONTROL_OUT_LEN, ControlOut, Name};
 
 /// `UDP_MAX_SEGMENTS` of the oldest kernel we run on.
@@ -61,7 +63,11 @@ pub(crate) struct Egress {
     parts: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
     queued: usize,
+    bypass: Option<Box<Bypass>>,
 }
+
+/// How soon a driver that had no room is offered the same again.
+const AGAIN: Duration = Duration::from_millis(1);
 
 impl Egress {
     pub(crate) fn new(options: &EngineOptions) -> io::Result<Self> {
@@ -77,6 +83,7 @@ impl Egress {
             parts: vec![part; slots].into(),
             headers: vec![header; slots].into(),
             queued: 0,
+            bypass: None,
         })
     }
 
@@ -148,6 +155,50 @@ impl Egress {
         let len = len.min(self.arena.len() - at);
         self.used = (at + len).next_multiple_of(ALIGN).min(self.arena.len());
         (at, len)
+    }
+
+    /// From now on, sends what can leave by a packet ring that way.
+    pub(crate) fn attach_bypass(&mut self, bypass: Bypass) {
+        self.bypass = Some(Box::new(bypass));
+    }
+
+    /// Sends what can leave by a packet ring that way; returns how many bytes of `len` at `at` that
+    /// are.
+    #[inline]
+    pub(crate) fn go_around(
+        &mut self,
+        (socket, to): (u16, SocketAddr),
+        (at, len): (usize, usize),
+        segment: u16,
+        sockets: &Sockets,
+        counters: &mut EngineCounters,
+    ) -> usize {
+        let Some(bypass) = &mut self.bypass else { return 0 };
+        let Some(local) = sockets.local(socket) else { return 0 };
+        let bytes = self.arena.slice_mut(at, len);
+        bypass.send((socket, local), to, bytes, segment, counters)
+    }
+
+    /// Takes what is known anew of ways around; once a turn. Returns how long the turn may sleep.
+    pub(crate) fn begin(&mut self, wait: Option<Duration>) -> Option<Duration> {
+        let Some(bypass) = &mut self.bypass else { return wait };
+        bypass.listen();
+        if bypass.is_waiting() { Some(wait.map_or(AGAIN, |wait| wait.min(AGAIN))) } else { wait }
+    }
+
+    /// Has drivers take what was written for them.
+    #[inline]
+    pub(crate) fn kick(&mut self, counters: &mut EngineCounters) {
+        if let Some(bypass) = &mut self.bypass {
+            bypass.kick(counters);
+        }
+    }
+
+    /// A socket is closed, and its number free.
+    pub(crate) fn forget(&mut self, socket: u16) {
+        if let Some(bypass) = &mut self.bypass {
+            bypass.forget(socket);
+        }
     }
 
     /// The socket a slot leaves by.

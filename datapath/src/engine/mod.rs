@@ -30,10 +30,12 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use crate::bypass::Bypass;
 use crate::epoll::EpollEngine;
 use crate::queue::Doorbell;
 use crate::ring::UringEngine;
 use crate::udp::UdpCapabilities;
+use bifrons_core::media::BypassCounters;
 
 /// One datagram that arrived; a coalesced train has been taken apart before.
 #[derive(Debug)]
@@ -93,6 +95,8 @@ pub struct EngineCounters {
     pub overflowed: u64,
     /// Receive errors other than the ones above; none are expected.
     pub faults: u64,
+    /// What of all that was sent did not leave by a socket.
+    pub bypass: BypassCounters,
 }
 
 /// A shard's only door to the network. See the module's head for bounds and cost.
@@ -157,6 +161,12 @@ pub trait Engine {
     /// Closes a socket after sending what is queued. Datagrams it still held are not handed out;
     /// its number is given out again once the kernel has let go of it.
     fn detach(&mut self, socket: u16);
+
+    /// From now on, sends what can leave by a packet ring that way. An engine that has no use for
+    /// it drops it.
+    fn attach_bypass(&mut self, bypass: Bypass) {
+        drop(bypass);
+    }
 
     /// The totals now.
     fn counters(&self) -> EngineCounters;

@@ -1,7 +1,7 @@
 //! The sockets of one engine, by number.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 
 use crate::udp;
@@ -13,6 +13,8 @@ pub(crate) const MAX_SOCKETS: usize = 960;
 #[derive(Debug)]
 struct Entry {
     socket: UdpSocket,
+    /// Where it is bound, if the system says so.
+    local: Option<SocketAddr>,
     /// Trains may leave here; cleared when the device turned out not to take them.
     trains: bool,
     /// Detached; only the number is still taken.
@@ -46,7 +48,8 @@ impl Sockets {
         let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         let number = u16::try_from(free).ok().filter(|_| free < MAX_SOCKETS);
         let number = number.ok_or_else(|| io::Error::other("960 sockets are attached"))?;
-        let entry = Entry { socket, trains: self.gso, closing: false, overflow: 0 };
+        let local = socket.local_addr().ok();
+        let entry = Entry { socket, local, trains: self.gso, closing: false, overflow: 0 };
         match self.slots.get_mut(free) {
             Some(slot) => *slot = Some(entry),
             None => self.slots.push(Some(entry)),
@@ -68,6 +71,11 @@ impl Sockets {
 
     pub(crate) fn fd(&self, number: u16) -> Option<RawFd> {
         Some(self.get(number)?.socket.as_raw_fd())
+    }
+
+    /// The address `number` is bound to.
+    pub(crate) fn local(&self, number: u16) -> Option<SocketAddr> {
+        self.get(number)?.local
     }
 
     /// Whether a train may leave `number` whole.

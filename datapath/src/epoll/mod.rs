@@ -13,6 +13,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use self::batch::Batch;
+use crate::bypass::Bypass;
 use crate::engine::{Egress, Engine, EngineCounters, EngineOptions, Fate, Received, Sockets, Turn};
 use crate::queue::Doorbell;
 
@@ -151,6 +152,7 @@ impl EpollEngine {
 
     /// Sends everything queued; the arena keeps its bytes.
     fn submit(&mut self) {
+        self.egress.kick(&mut self.counters);
         let mut at = 0;
         while at < self.egress.queued() {
             let socket = self.egress.socket(at);
@@ -208,6 +210,7 @@ impl Engine for EpollEngine {
         on: &mut dyn FnMut(Received<'_>),
     ) -> io::Result<Turn> {
         self.flush()?;
+        let wait = self.egress.begin(wait);
         let budget = budget.max(1);
         let mut turn = Turn::default();
         self.hand_out(budget, &mut turn, on);
@@ -233,6 +236,9 @@ impl Engine for EpollEngine {
     fn send(&mut self, socket: u16, to: SocketAddr, len: usize, segment: u16) {
         let (mut at, mut left) = self.egress.take(len);
         let whole = self.sockets.takes_trains(socket);
+        let (sockets, counters) = (&self.sockets, &mut self.counters);
+        let gone = self.egress.go_around((socket, to), (at, left), segment, sockets, counters);
+        (at, left) = (at + gone, left - gone);
         while left > 0 {
             if self.egress.is_full() {
                 self.submit();
@@ -263,8 +269,13 @@ impl Engine for EpollEngine {
     fn detach(&mut self, socket: u16) {
         self.submit();
         self.batch.forget(socket);
+        self.egress.forget(socket);
         // Closing the only descriptor of a socket takes it off the watch.
         self.sockets.remove(socket);
+    }
+
+    fn attach_bypass(&mut self, bypass: Bypass) {
+        self.egress.attach_bypass(bypass);
     }
 
     fn counters(&self) -> EngineCounters {

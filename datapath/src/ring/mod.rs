@@ -21,6 +21,7 @@ use std::time::Duration;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
 use self::buffers::{BufferRing, GROUP, NAME_ROOM};
+use crate::bypass::Bypass;
 use crate::engine::{
     Arrival, Egress, Engine, EngineCounters, EngineOptions, MAX_SOCKETS, Received, SEND_FLAGS,
     Sockets, Turn,
@@ -195,6 +196,7 @@ impl UringEngine {
     }
 
     fn stage_sends(&mut self) -> io::Result<()> {
+        self.egress.kick(&mut self.counters);
         for slot in 0..self.egress.queued() {
             let socket = self.egress.socket(slot);
             if self.sockets.fd(socket).is_none() {
@@ -366,6 +368,7 @@ impl UringEngine {
     /// Sends everything queued and waits for each report; the arena keeps its bytes.
     fn submit(&mut self) -> io::Result<()> {
         if self.egress.queued() == 0 {
+            self.egress.kick(&mut self.counters);
             return Ok(());
         }
         self.stage_sends()?;
@@ -401,6 +404,7 @@ impl Engine for UringEngine {
         on: &mut dyn FnMut(Received<'_>),
     ) -> io::Result<Turn> {
         self.stage()?;
+        let wait = self.egress.begin(wait);
         let wait = if self.is_caught_up() { wait } else { Some(Duration::ZERO) };
         self.enter(wait)?;
         self.reap()?;
@@ -420,6 +424,9 @@ impl Engine for UringEngine {
     fn send(&mut self, socket: u16, to: SocketAddr, len: usize, segment: u16) {
         let (mut at, mut left) = self.egress.take(len);
         let whole = self.sockets.takes_trains(socket);
+        let (sockets, counters) = (&self.sockets, &mut self.counters);
+        let gone = self.egress.go_around((socket, to), (at, left), segment, sockets, counters);
+        (at, left) = (at + gone, left - gone);
         while left > 0 {
             if self.egress.is_full() && self.submit().is_err() {
                 // The ring is dead; the next turn or flush says so.
@@ -453,6 +460,7 @@ impl Engine for UringEngine {
     fn detach(&mut self, socket: u16) {
         // A dead ring has nothing left to send.
         let _ = self.submit();
+        self.egress.forget(socket);
         if !self.sockets.close(socket) {
             return;
         }
@@ -464,6 +472,10 @@ impl Engine for UringEngine {
         // Its number is free when the receive has ended.
         let entry = opcode::AsyncCancel::new(Mark::Receive(socket).pack()).build();
         let _ = self.push(&entry.user_data(Mark::Cancel.pack()));
+    }
+
+    fn attach_bypass(&mut self, bypass: Bypass) {
+        self.egress.attach_bypass(bypass);
     }
 
     fn counters(&self) -> EngineCounters {
