@@ -5,6 +5,8 @@
 mod configuration;
 #[path = "process/kills.rs"]
 mod kills;
+#[path = "process/load.rs"]
+mod load;
 #[path = "conform/program.rs"]
 mod program;
 

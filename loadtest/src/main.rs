@@ -9,9 +9,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bifrons_loadtest::comparison::{Comparison, Side};
-use bifrons_loadtest::report::Thresholds;
-use bifrons_loadtest::scenario::{Api, Data, Echo, ScenarioError, VideoRoom};
+use bifrons_loadtest::scenario::{Api, Data, Echo, ScenarioError, Streaming, VideoRoom};
 use clap::{Args, Parser, Subcommand};
+use options::{MediaOptions, ReportOptions, Server};
+
+mod options;
 
 #[derive(Parser)]
 #[command(version, about = "WebRTC load generator that speaks the Janus API")]
@@ -24,6 +26,8 @@ struct Arguments {
 enum Scenario {
     /// Publishers and subscribers in one VideoRoom
     Videoroom(VideoRoomOptions),
+    /// One source in a mountpoint and its viewers
+    Streaming(StreamingOptions),
     /// A VideoRoom publisher of data and subscribers that hear it
     Data(DataOptions),
     /// One peer in the EchoTest
@@ -53,34 +57,30 @@ struct Target {
 #[derive(Args)]
 struct VideoRoomOptions {
     #[command(flatten)]
-    target: Target,
+    server: Server,
+    #[command(flatten)]
+    media: MediaOptions,
+    #[command(flatten)]
+    report: ReportOptions,
     /// Publishers
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, visible_alias = "speakers", default_value_t = 1)]
     publishers: u32,
     /// Subscribers, each receiving all publishers
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, visible_alias = "listeners", default_value_t = 100)]
     subscribers: u32,
-    /// Publish video only
-    #[arg(long)]
-    no_audio: bool,
-    /// Process id of the server, to account its CPU time and memory
-    #[arg(long)]
-    server_pid: Option<u32>,
-    /// Write the figures as one JSON object to this file as well; `-` prints them instead
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Largest share of packets that may be lost, 0..1
-    #[arg(long)]
-    max_loss: Option<f64>,
-    /// Largest 99th percentile of latency in milliseconds
-    #[arg(long)]
-    max_p99_ms: Option<u64>,
-    /// Largest CPU time of the server per delivered packet in microseconds
-    #[arg(long)]
-    max_cpu_us: Option<f64>,
-    /// Smallest idle share of the generator, 0..1; a busy generator measures itself
-    #[arg(long)]
-    min_idle: Option<f64>,
+}
+
+#[derive(Args)]
+struct StreamingOptions {
+    #[command(flatten)]
+    server: Server,
+    #[command(flatten)]
+    media: MediaOptions,
+    #[command(flatten)]
+    report: ReportOptions,
+    /// Viewers of the mountpoint
+    #[arg(long, default_value_t = 200)]
+    viewers: u32,
 }
 
 #[derive(Args)]
@@ -165,6 +165,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime.block_on(async {
             match arguments.scenario {
                 Scenario::Videoroom(options) => videoroom(options).await,
+                Scenario::Streaming(options) => streaming(options).await,
                 Scenario::Data(options) => data(options).await,
                 Scenario::Echotest(options) => echotest(options).await,
                 Scenario::Api(options) => api(options).await,
@@ -181,32 +182,21 @@ fn main() -> ExitCode {
 
 async fn videoroom(options: VideoRoomOptions) -> Result<ExitCode, ScenarioError> {
     let scenario = VideoRoom {
-        url: options.target.url,
-        local_ip: options.target.local_ip,
+        target: options.server.target(),
+        media: options.media.media(),
         publishers: options.publishers,
         subscribers: options.subscribers,
-        rate_bps: options.target.bitrate,
-        audio: !options.no_audio,
-        window: Duration::from_secs(options.target.seconds),
-        server: options.server_pid,
     };
-    let report = scenario.run().await?;
-    match &options.json {
-        Some(file) if file.as_os_str() == "-" => println!("{:#}", report.to_json()),
-        Some(file) => {
-            std::fs::write(file, format!("{:#}\n", report.to_json()))?;
-            println!("{report}");
-        }
-        None => println!("{report}"),
-    }
-    let failures = report.failures(&Thresholds {
-        loss: options.max_loss,
-        p99: options.max_p99_ms.map(Duration::from_millis),
-        cpu_us: options.max_cpu_us,
-        idle: options.min_idle,
-    });
-    failures.iter().for_each(|failure| eprintln!("bifrons-loadtest: {failure}"));
-    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    options.report.tell(&scenario.run().await?)
+}
+
+async fn streaming(options: StreamingOptions) -> Result<ExitCode, ScenarioError> {
+    let scenario = Streaming {
+        target: options.server.target(),
+        media: options.media.media(),
+        viewers: options.viewers,
+    };
+    options.report.tell(&scenario.run().await?)
 }
 
 /// Every message has to reach every subscriber.

@@ -6,8 +6,6 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use crate::server::Account;
-
 /// Longest latency recorded, microseconds; later packets count as this.
 const LATENCY_TOP_US: u64 = 10_000_000;
 
@@ -25,6 +23,8 @@ pub struct Report {
     pub title: String,
     /// Length of the window.
     pub elapsed: Duration,
+    /// Nothing was sent on purpose, so nothing is expected.
+    pub silent: bool,
     /// Publishing peers.
     pub publishers: u32,
     /// Receiving peers.
@@ -41,6 +41,8 @@ pub struct Report {
     pub frames: u64,
     /// Delay from the sender's write to the receiver's read, microseconds.
     pub latency_us: Histogram<u64>,
+    /// The same of the last packet of each video frame.
+    pub frame_us: Histogram<u64>,
     /// The server's account over the window and its memory, if its process is known.
     pub server: Option<ServerCost>,
     /// CPU time of the generator, one thread, over the window.
@@ -53,6 +55,79 @@ pub struct Report {
     pub refused: u64,
     /// Time from the first subscriber's request to the last one's connection.
     pub setup: Duration,
+    /// Time from one subscriber's attach to its `webrtcup`, microseconds.
+    pub setup_us: Histogram<u64>,
+    /// The window's course, once a second.
+    pub samples: Vec<Sample>,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            title: String::new(),
+            elapsed: Duration::ZERO,
+            silent: false,
+            publishers: 0,
+            subscribers: 0,
+            expected: 0,
+            delivered: 0,
+            late: 0,
+            bytes: 0,
+            frames: 0,
+            latency_us: latency_histogram(),
+            frame_us: latency_histogram(),
+            server: None,
+            generator_busy: Duration::ZERO,
+            softirq: Duration::ZERO,
+            skipped: 0,
+            refused: 0,
+            setup: Duration::ZERO,
+            setup_us: latency_histogram(),
+            samples: Vec::new(),
+        }
+    }
+}
+
+/// How far a window has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// Time since its start.
+    pub at: Duration,
+    /// Packets delivered since then.
+    pub delivered: u64,
+    /// CPU time of the server since the server's start.
+    pub server_busy: Option<Duration>,
+    /// Its resident bytes.
+    pub server_resident: Option<u64>,
+}
+
+impl Sample {
+    /// What happened since the sample before, in a line for a person.
+    #[must_use]
+    pub fn since(&self, before: Option<&Sample>) -> String {
+        let start = (Duration::ZERO, 0, None);
+        let (at, delivered, busy) = before.map_or(start, |b| (b.at, b.delivered, b.server_busy));
+        let span = self.at.saturating_sub(at).as_secs_f64().max(1e-3);
+        let rate = self.delivered.saturating_sub(delivered) as f64 / span;
+        let mut line = format!("{:4.0} s  {rate:8.0} packets/s", self.at.as_secs_f64());
+        if let Some((now, before)) = self.server_busy.zip(busy) {
+            let share = now.saturating_sub(before).as_secs_f64() / span * 100.0;
+            line += &format!("  server {share:3.0} % of a core");
+        }
+        if let Some(resident) = self.server_resident {
+            line += &format!("  {:.1} MiB", resident as f64 / 1048576.0);
+        }
+        line
+    }
+
+    fn to_json(self) -> Value {
+        json!({
+            "at_s": self.at.as_secs_f64(),
+            "delivered_packets": self.delivered,
+            "server_busy_s": self.server_busy.map(|busy| busy.as_secs_f64()),
+            "server_resident_bytes": self.server_resident,
+        })
+    }
 }
 
 /// What the server's process took.
@@ -62,26 +137,16 @@ pub struct ServerCost {
     pub user: Duration,
     /// Kernel time on its behalf over the window.
     pub system: Duration,
+    /// CPU time, user and kernel, of setting the subscribers up.
+    pub setup: Duration,
     /// Resident bytes before any peer.
     pub resident_idle: u64,
     /// Resident bytes with the publishers, before the subscribers.
     pub resident_publishers: u64,
+    /// Resident bytes with all subscribers connected and nothing sent to them yet.
+    pub resident_silent: u64,
     /// Resident bytes at the end of the window.
     pub resident_full: u64,
-}
-
-impl ServerCost {
-    /// From accounts at the window's ends.
-    #[must_use]
-    pub fn between(start: Account, end: Account, idle: u64, publishers: u64) -> Self {
-        Self {
-            user: end.user.saturating_sub(start.user),
-            system: end.system.saturating_sub(start.system),
-            resident_idle: idle,
-            resident_publishers: publishers,
-            resident_full: end.resident,
-        }
-    }
 }
 
 /// Bounds a run must keep; `None` checks nothing.
@@ -102,6 +167,9 @@ impl Report {
     #[must_use]
     pub fn loss(&self) -> f64 {
         let lost = self.expected.saturating_sub(self.delivered);
+        if self.silent && self.expected == 0 {
+            return 0.0;
+        }
         if self.expected == 0 { 1.0 } else { lost as f64 / self.expected as f64 }
     }
 
@@ -119,6 +187,34 @@ impl Report {
         let cost = self.server?;
         let gained = cost.resident_full.saturating_sub(cost.resident_publishers);
         gained.checked_div(u64::from(self.subscribers))
+    }
+
+    /// Resident bytes the server gained per subscriber that is connected and gets nothing.
+    #[must_use]
+    pub fn bytes_per_idle_peer(&self) -> Option<u64> {
+        let cost = self.server?;
+        let gained = cost.resident_silent.saturating_sub(cost.resident_publishers);
+        gained.checked_div(u64::from(self.subscribers))
+    }
+
+    /// Server CPU time of setting one subscriber up, milliseconds.
+    #[must_use]
+    pub fn setup_cpu_ms(&self) -> Option<f64> {
+        let setup = self.server?.setup.as_secs_f64() * 1e3;
+        (self.subscribers > 0).then(|| setup / f64::from(self.subscribers))
+    }
+
+    /// Share of a core that the server took over the window.
+    #[must_use]
+    pub fn server_share(&self) -> Option<f64> {
+        let cost = self.server?;
+        Some((cost.user + cost.system).as_secs_f64() / self.elapsed.as_secs_f64())
+    }
+
+    /// Packets delivered a second.
+    #[must_use]
+    pub fn delivered_per_s(&self) -> f64 {
+        self.delivered as f64 / self.elapsed.as_secs_f64()
     }
 
     /// Share of the window the generator's thread had nothing to do, 0..=1.
@@ -168,18 +264,28 @@ impl Report {
             "latency_p50_us": self.latency_us.value_at_quantile(0.5),
             "latency_p99_us": self.latency_us.value_at_quantile(0.99),
             "latency_max_us": self.latency_us.max(),
+            "frame_p50_us": self.frame_us.value_at_quantile(0.5),
+            "frame_p99_us": self.frame_us.value_at_quantile(0.99),
+            "delivered_per_s": self.delivered_per_s(),
             "server_user_s": self.server.map(|s| seconds(s.user)),
             "server_system_s": self.server.map(|s| seconds(s.system)),
             "server_cpu_us_per_packet": self.cpu_us(),
+            "server_share": self.server_share(),
+            "server_setup_cpu_ms_per_peer": self.setup_cpu_ms(),
             "server_resident_idle_bytes": self.server.map(|s| s.resident_idle),
             "server_resident_publishers_bytes": self.server.map(|s| s.resident_publishers),
+            "server_resident_silent_bytes": self.server.map(|s| s.resident_silent),
             "server_resident_full_bytes": self.server.map(|s| s.resident_full),
             "server_bytes_per_subscriber": self.bytes_per_subscriber(),
+            "server_bytes_per_idle_peer": self.bytes_per_idle_peer(),
             "generator_idle": self.generator_idle(),
             "generator_refused_datagrams": self.refused,
             "generator_skipped_frames": self.skipped,
             "host_softirq_s": seconds(self.softirq),
             "setup_s": seconds(self.setup),
+            "setup_p50_us": self.setup_us.value_at_quantile(0.5),
+            "setup_p99_us": self.setup_us.value_at_quantile(0.99),
+            "samples": self.samples.iter().map(|sample| sample.to_json()).collect::<Vec<_>>(),
         })
     }
 }
@@ -198,6 +304,8 @@ impl fmt::Display for Report {
             self.late
         )?;
         writeln!(f, "  latency     p50 {:.2} ms, p99 {:.2} ms", ms(0.5), ms(0.99))?;
+        let frame = self.frame_us.value_at_quantile(0.99) as f64 / 1e3;
+        writeln!(f, "  frames      last packet p99 {frame:.2} ms")?;
         if let (Some(cost), Some(cpu)) = (self.server, self.cpu_us()) {
             let (user, system) = (cost.user.as_secs_f64(), cost.system.as_secs_f64());
             writeln!(
@@ -207,6 +315,12 @@ impl fmt::Display for Report {
             let per = self.bytes_per_subscriber().unwrap_or_default() as f64 / 1024.0;
             let full = cost.resident_full as f64 / 1048576.0;
             writeln!(f, "  memory      {per:.0} KiB/subscriber, {full:.1} MiB in all")?;
+        }
+        if let (Some(setup), Some(share)) = (self.setup_cpu_ms(), self.server_share()) {
+            let idle = self.bytes_per_idle_peer().unwrap_or_default() as f64 / 1024.0;
+            let share = share * 100.0;
+            writeln!(f, "  peers       {setup:.2} ms CPU to set one up, {idle:.0} KiB while idle")?;
+            writeln!(f, "  server      {share:.1} % of a core")?;
         }
         let (idle, setup) = (self.generator_idle() * 100.0, self.setup.as_secs_f64());
         write!(f, "  generator   {idle:.0} % idle, {} refused, ", self.refused)?;
@@ -220,27 +334,28 @@ mod tests {
 
     fn report() -> Report {
         let second = Duration::from_secs(1);
-        let account = |ticks| Account { user: second * ticks, system: second * ticks, resident: 0 };
-        let end = Account { resident: 11 << 20, ..account(3) };
+        let cost = ServerCost {
+            user: second * 2,
+            system: second * 2,
+            setup: second,
+            resident_idle: 0,
+            resident_publishers: 1 << 20,
+            resident_silent: 6 << 20,
+            resident_full: 11 << 20,
+        };
         let mut latency_us = latency_histogram();
         (1..=100).for_each(|ms: u64| latency_us.saturating_record(ms * 1000));
         Report {
-            title: String::new(),
             elapsed: second * 10,
             publishers: 1,
             subscribers: 10,
             expected: 1000,
             delivered: 990,
-            late: 0,
-            bytes: 0,
-            frames: 0,
             latency_us,
-            server: Some(ServerCost::between(account(1), end, 0, 1 << 20)),
+            server: Some(cost),
             generator_busy: second * 4,
-            softirq: Duration::ZERO,
-            refused: 0,
-            skipped: 0,
             setup: second,
+            ..Report::default()
         }
     }
 
@@ -250,6 +365,9 @@ mod tests {
         assert!((report.loss() - 0.01).abs() < 1e-12);
         assert!((report.cpu_us().expect("a server") - 4e6 / 990.0).abs() < 1e-6);
         assert_eq!(report.bytes_per_subscriber(), Some(1 << 20));
+        assert_eq!(report.bytes_per_idle_peer(), Some(1 << 19));
+        assert!((report.setup_cpu_ms().expect("a server") - 100.0).abs() < 1e-9);
+        assert!((report.server_share().expect("a server") - 0.4).abs() < 1e-9);
         assert!((report.generator_idle() - 0.6).abs() < 1e-9);
     }
 
@@ -268,8 +386,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_expected_is_all_lost() {
+    fn nothing_expected_is_all_lost_unless_nothing_was_sent_on_purpose() {
         let report = Report { expected: 0, delivered: 0, ..report() };
         assert!(report.loss() == 1.0);
+        assert!(Report { silent: true, ..report }.loss() == 0.0);
     }
 }

@@ -131,6 +131,12 @@ impl Program {
         format!("ws://127.0.0.1:{}", self.ws)
     }
 
+    /// Its process.
+    #[allow(dead_code, reason = "of two test programs one needs it")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal, `TERM` say.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();

@@ -6,6 +6,8 @@ use std::time::Duration;
 use str0m::format::Codec;
 use str0m::media::{Direction, MediaKind};
 
+use super::Srtp;
+
 /// How a peer is made.
 #[derive(Clone, Debug)]
 pub struct PeerConfig {
@@ -19,6 +21,8 @@ pub struct PeerConfig {
     pub keep_headers: usize,
     /// RTCP packets received that are kept, the newest; 0 keeps none.
     pub keep_rtcp: usize,
+    /// SRTP profiles offered and accepted.
+    pub srtp: Srtp,
 }
 
 impl PeerConfig {
@@ -31,6 +35,7 @@ impl PeerConfig {
             trickle: false,
             keep_headers: 0,
             keep_rtcp: 0,
+            srtp: Srtp::Any,
         }
     }
 }
@@ -74,6 +79,9 @@ pub struct Shape {
     pub rate_bps: u64,
     /// Time between frames.
     pub frame_interval: Duration,
+    /// Time over which a frame's packets leave, from its start; zero: all at once. At most the
+    /// time between frames.
+    pub spread: Duration,
     /// Most payload bytes in a packet, descriptor included.
     pub packet_bytes: usize,
     /// Frames between keyframes that nobody asked for; 0 for none but the first.
@@ -91,6 +99,7 @@ impl Shape {
         Self {
             rate_bps,
             frame_interval: Duration::from_millis(40),
+            spread: Duration::ZERO,
             packet_bytes: 1100,
             keyframe_every: 0,
             temporal_layers: 1,
@@ -104,6 +113,7 @@ impl Shape {
         Self {
             rate_bps: 32_000,
             frame_interval: Duration::from_millis(20),
+            spread: Duration::ZERO,
             packet_bytes: 80,
             keyframe_every: 0,
             temporal_layers: 1,

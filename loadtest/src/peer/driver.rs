@@ -25,9 +25,14 @@ const SOCKET_BUFFER: usize = 1 << 20;
 static REFUSED: AtomicU64 = AtomicU64::new(0);
 
 /// The clock all peers of this process share for latency.
-fn epoch() -> Instant {
+pub(super) fn epoch() -> Instant {
     static EPOCH: OnceLock<Instant> = OnceLock::new();
     *EPOCH.get_or_init(Instant::now)
+}
+
+/// Counts a datagram that the kernel would not take.
+pub(super) fn refuse() {
+    REFUSED.fetch_add(1, Ordering::Relaxed);
 }
 
 type Call = Box<dyn FnOnce(&mut Engine) + Send>;
@@ -312,7 +317,7 @@ impl Driver {
                 Output::Wait(at) => return (!self.over()).then_some(at),
                 Output::Transmit(packet) => {
                     if self.socket.try_send_to(&packet.contents, packet.destination).is_err() {
-                        REFUSED.fetch_add(1, Ordering::Relaxed);
+                        refuse();
                     }
                 }
             }

@@ -78,6 +78,8 @@ pub struct Stats {
     /// Delay from writing a packet, or a message, to receiving it here, in microseconds, when the sender is a
     /// peer of this process.
     pub latency_us: Histogram<u64>,
+    /// The same of the last packet of each video frame.
+    pub frame_us: Histogram<u64>,
 }
 
 impl Stats {
@@ -95,6 +97,7 @@ impl Stats {
             messages: VecDeque::new(),
             stamped: 0,
             latency_us: crate::report::latency_histogram(),
+            frame_us: crate::report::latency_histogram(),
         }
     }
 
@@ -140,7 +143,6 @@ pub struct Engine {
     now: Instant,
     wait: Instant,
     outgoing: VecDeque<Transmit>,
-    held: bool,
 }
 
 impl Engine {
@@ -162,7 +164,6 @@ impl Engine {
             now,
             wait: now,
             outgoing: VecDeque::new(),
-            held: false,
         };
         if !engine.config.trickle {
             engine.add_local_candidate();
@@ -197,6 +198,7 @@ impl Engine {
         self.stats.sent.clear();
         self.stats.stamped = 0;
         self.stats.latency_us.reset();
+        self.stats.frame_us.reset();
     }
 
     /// Starts, or reshapes, the source of `mid` and `rid`. It is silent while the m-line does not
@@ -224,8 +226,7 @@ impl Engine {
     /// Holds all sources back, or lets them go on where they stopped. Between two holds the counts
     /// of sender and receivers compare exactly, once what is under way has arrived.
     pub fn hold(&mut self, held: bool, now: Instant) {
-        self.held = held;
-        self.sources.iter_mut().for_each(|(_, _, source)| source.resume(now));
+        self.sources.iter_mut().for_each(|(_, _, source)| source.hold(held, now));
         self.wait = now;
     }
 
@@ -303,8 +304,7 @@ impl Engine {
                 str0m::Output::Transmit(transmit) => self.outgoing.push_back(transmit),
                 str0m::Output::Event(event) => self.event(event),
                 str0m::Output::Timeout(at) => {
-                    let live = self.sources.iter().filter(|_| !self.held);
-                    let due = live.map(|s| s.2.due()).min();
+                    let due = self.sources.iter().filter_map(|s| s.2.due()).min();
                     self.wait = due.map_or(at, |due| due.min(at));
                     self.stats.closed |= !self.rtc.is_alive();
                     return Ok(());
@@ -334,22 +334,19 @@ impl Engine {
 
     /// Writes the frames that are due.
     fn produce(&mut self, now: Instant) {
-        if self.held {
-            return;
-        }
         let stamp = Stamp(now.saturating_duration_since(self.epoch).as_nanos() as u64);
         for (mid, rid, source) in &mut self.sources {
-            while source.due() <= now {
+            while source.is_due(now) {
                 self.written.clear();
-                let key = source.frame(now, stamp, &mut self.written);
+                let began = source.write(now, stamp, &mut self.written);
                 let kind = source.kind();
                 let Some(pt) = super::negotiation::payload_type(&self.rtc, *mid) else { continue };
                 let mut direct = self.rtc.direct_api();
                 let Some(stream) = direct.stream_tx_by_mid(*mid, *rid) else { continue };
                 let sent = self.stats.sent.entry(name(*mid, *rid)).or_default();
-                sent.frames += 1;
+                sent.frames += u64::from(began.is_some());
                 sent.skipped += source.take_skipped();
-                sent.keyframes += u64::from(key);
+                sent.keyframes += u64::from(began == Some(true));
                 for packet in self.written.drain(..) {
                     sent.packets += 1;
                     sent.bytes += packet.payload.len() as u64;
@@ -419,7 +416,11 @@ impl Engine {
         let video = self.rtc.media(mid).is_some_and(|m| m.kind() == MediaKind::Video);
         if let Some(Stamp(sent)) = Stamp::read(&packet.payload) {
             let now = packet.timestamp.saturating_duration_since(self.epoch).as_nanos() as u64;
-            self.stats.latency_us.saturating_record(now.saturating_sub(sent) / 1000);
+            let delay = now.saturating_sub(sent) / 1000;
+            self.stats.latency_us.saturating_record(delay);
+            if video && packet.header.marker {
+                self.stats.frame_us.saturating_record(delay);
+            }
         }
         let received = self.stats.received.entry(name(mid, rid)).or_default();
         received.take(packet, video, self.config.keep_headers);

@@ -4,11 +4,14 @@
 //! of what arrived. [`Peer`] drives one engine over one UDP socket on its own tokio task, so a
 //! test or a scenario only calls and awaits. Latency is measured inside one process: each packet
 //! carries its send time in its last bytes ([`Stamp`]), which no forwarding server touches.
+//! [`Plain`] sends the same media as RTP without encryption, as an encoder feeds a mountpoint.
 
 mod config;
 mod driver;
 mod engine;
+mod handshake;
 mod negotiation;
+mod plain;
 mod received;
 mod source;
 mod stamp;
@@ -16,6 +19,8 @@ mod stamp;
 pub use config::{Line, PeerConfig, PeerError, Shape};
 pub use driver::Peer;
 pub use engine::{Engine, Message, Output, Sent, Stats};
+pub use handshake::Srtp;
+pub use plain::Plain;
 pub use received::Received;
 pub use stamp::Stamp;
 pub use str0m;

@@ -27,6 +27,9 @@ pub(super) fn build(config: &PeerConfig, now: Instant) -> Rtc {
             _ => builder,
         };
     }
+    if let Some(provider) = config.srtp.provider() {
+        builder = builder.set_crypto_provider(provider);
+    }
     builder.build(now)
 }
 

@@ -4,6 +4,7 @@
 //! each packet with a true payload descriptor (RFC 7741: 15-bit picture id, TL0PICIDX, TID); the
 //! rest is zeros up to the [`Stamp`]. Cost: one allocation a packet.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use str0m::media::MediaKind;
@@ -40,6 +41,9 @@ pub(super) struct Source {
     since_key: u32,
     key_wanted: bool,
     skipped: u64,
+    held: bool,
+    /// Packets of the running frame that leave later, and when.
+    pending: VecDeque<(Instant, Written)>,
 }
 
 impl Source {
@@ -59,6 +63,8 @@ impl Source {
             since_key,
             key_wanted,
             skipped: 0,
+            held: false,
+            pending: VecDeque::new(),
         }
     }
 
@@ -67,12 +73,21 @@ impl Source {
         std::mem::take(&mut self.skipped)
     }
 
-    pub(super) fn due(&self) -> Instant {
-        self.due
+    /// When the next packet is due; `None` while the source is held and its last frame is out.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let next = (!self.held).then_some(self.due);
+        let pending = self.pending.front().map(|(at, _)| *at);
+        next.into_iter().chain(pending).min()
     }
 
-    /// The next frame is due now, if it was due before.
-    pub(super) fn resume(&mut self, now: Instant) {
+    /// Whether something is due.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.due().is_some_and(|due| due <= now)
+    }
+
+    /// Begins no more frames, or goes on where it stopped: what was due meanwhile is due now.
+    pub(super) fn hold(&mut self, held: bool, now: Instant) {
+        self.held = held;
         self.due = self.due.max(now);
     }
 
@@ -89,22 +104,50 @@ impl Source {
         self.shape = shape;
     }
 
-    /// Writes the frame due at `now` into `out`; returns whether it is a keyframe.
-    pub(super) fn frame(&mut self, now: Instant, stamp: Stamp, out: &mut Vec<Written>) -> bool {
+    /// Writes what is due at `now` into `out`: the frame, or as much of it as does not leave later.
+    /// Returns whether a frame began, and then whether it is a keyframe.
+    pub(super) fn write(
+        &mut self,
+        now: Instant,
+        stamp: Stamp,
+        out: &mut Vec<Written>,
+    ) -> Option<bool> {
+        let mut began = None;
+        if !self.held && self.due <= now {
+            began = Some(self.frame(now));
+        }
+        while let Some((at, _)) = self.pending.front()
+            && *at <= now
+        {
+            let Some((_, mut packet)) = self.pending.pop_front() else { break };
+            stamp.write(&mut packet.payload);
+            out.push(packet);
+        }
+        began
+    }
+
+    /// Makes the frame that is due; returns whether it is a keyframe.
+    fn frame(&mut self, now: Instant) -> bool {
         let interval = self.shape.frame_interval.max(Duration::from_millis(1));
+        let start = self.due.min(now);
         self.due += interval;
         if now.saturating_duration_since(self.due) > LAG {
             let behind = now.saturating_duration_since(self.due);
             self.skipped += (behind.as_micros() / interval.as_micros()) as u64;
             self.due = now + interval;
         }
+        let mut packets = Vec::new();
         let key = match self.kind {
             MediaKind::Audio => {
-                self.opus(stamp, out);
+                self.opus(&mut packets);
                 false
             }
-            MediaKind::Video => self.vp8(stamp, out),
+            MediaKind::Video => self.vp8(&mut packets),
         };
+        let steps = packets.len().saturating_sub(1).max(1) as u32;
+        let step = self.shape.spread.min(interval) / steps;
+        let times = (0..).map(|at| start + step * at);
+        self.pending.extend(times.zip(packets));
         let clock = if self.kind.is_audio() { 48_000 } else { 90_000 };
         let ticks = interval.as_micros() * clock / 1_000_000;
         self.timestamp = self.timestamp.wrapping_add(ticks as u32);
@@ -112,18 +155,17 @@ impl Source {
         key
     }
 
-    fn push(&mut self, marker: bool, mut payload: Vec<u8>, stamp: Stamp, out: &mut Vec<Written>) {
-        stamp.write(&mut payload);
+    fn push(&mut self, marker: bool, payload: Vec<u8>, out: &mut Vec<Written>) {
         out.push(Written { seq: self.seq, timestamp: self.timestamp, marker, payload });
         self.seq += 1;
     }
 
-    fn opus(&mut self, stamp: Stamp, out: &mut Vec<Written>) {
+    fn opus(&mut self, out: &mut Vec<Written>) {
         let mut payload = vec![0; self.shape.packet_bytes.max(SMALLEST)];
         if let Some(toc) = payload.first_mut() {
             *toc = OPUS_TOC;
         }
-        self.push(self.frame == 0, payload, stamp, out);
+        self.push(self.frame == 0, payload, out);
     }
 
     /// Temporal layer of the running frame and whether it is discardable.
@@ -136,7 +178,7 @@ impl Source {
         }
     }
 
-    fn vp8(&mut self, stamp: Stamp, out: &mut Vec<Written>) -> bool {
+    fn vp8(&mut self, out: &mut Vec<Written>) -> bool {
         let every = self.shape.keyframe_every;
         let key = self.key_wanted || (every > 0 && self.since_key >= every);
         if key {
@@ -158,7 +200,7 @@ impl Source {
             if first {
                 tag(&mut payload, key);
             }
-            self.push(index + 1 == packets, payload, stamp, out);
+            self.push(index + 1 == packets, payload, out);
         }
         self.picture_id = (self.picture_id + 1) & 0x7FFF;
         self.since_key += 1;
@@ -193,14 +235,36 @@ mod tests {
     use bifrons_core::codec::Vp8Descriptor;
 
     fn frames(source: &mut Source, count: u32) -> Vec<(bool, Vec<Written>)> {
-        let now = source.due();
         (0..count)
             .map(|_| {
                 let mut out = Vec::new();
-                let key = source.frame(now, Stamp(7), &mut out);
-                (key, out)
+                let key = source.write(source.due, Stamp(7), &mut out);
+                (key == Some(true), out)
             })
             .collect()
+    }
+
+    #[test]
+    fn a_paced_frame_leaves_packet_by_packet() {
+        let spread = Duration::from_millis(18);
+        let shape = Shape { spread, ..Shape::video(2_000_000) };
+        let start = Instant::now();
+        let mut source = Source::new(MediaKind::Video, shape, start);
+        let mut out = Vec::new();
+        let mut times = Vec::new();
+        while out.len() < 11 {
+            let due = source.due().expect("not held");
+            source.write(due, Stamp(due.duration_since(start).as_nanos() as u64), &mut out);
+            times.push(due.duration_since(start).as_millis());
+        }
+        assert_eq!(times, [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 40]);
+        assert_eq!(Stamp::read(&out[3].payload), Some(Stamp(6_000_000)));
+        assert!(out[9].marker && !out[8].marker);
+        source.hold(true, start);
+        while let Some(due) = source.due() {
+            assert_eq!(source.write(due, Stamp(0), &mut out), None);
+        }
+        assert!(out.len() == 20 && out[19].marker, "a frame that was begun is ended");
     }
 
     #[test]

@@ -3,11 +3,16 @@
 mod api;
 mod data;
 mod echo;
+mod media;
+mod streaming;
 mod videoroom;
+mod window;
 
 pub use api::{Api, ApiReport};
 pub use data::{Data, DataReport};
 pub use echo::Echo;
+pub use media::{Media, Target};
+pub use streaming::Streaming;
 pub use videoroom::VideoRoom;
 
 use crate::janus::JanusError;
@@ -28,4 +33,7 @@ pub enum ScenarioError {
     /// An answer without the SDP it needs.
     #[error("the server sent no SDP with {0}")]
     NoSdp(&'static str),
+    /// A mountpoint without the port that was asked for.
+    #[error("the server named no port for {0}")]
+    NoPort(&'static str),
 }

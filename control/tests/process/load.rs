@@ -1,0 +1,75 @@
+//! The load generator's scenarios against the program, small: that they come to their end, and that
+//! what they count is right.
+
+use super::program::{Program, local_ip};
+use bifrons_loadtest::peer::Srtp;
+use bifrons_loadtest::report::Report;
+use bifrons_loadtest::scenario::{Media, ScenarioError, Streaming, Target, VideoRoom};
+use std::time::Duration;
+
+fn target(program: &Program) -> Target {
+    Target {
+        url: program.url(),
+        local_ip: local_ip(),
+        window: Duration::from_secs(2),
+        server: Some(program.id()),
+        progress: false,
+    }
+}
+
+/// Runs one to its end.
+fn load(run: impl AsyncFnOnce(&Program) -> Result<Report, ScenarioError>) -> Report {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let program = Program::start("", &[]);
+    let limited = async {
+        super::session(&program.url(), Duration::from_secs(20)).await;
+        tokio::time::timeout(Duration::from_secs(90), run(&program)).await
+    };
+    let report = runtime.expect("a runtime").block_on(limited).expect("in time").expect("a report");
+    assert_eq!(report.loss(), 0.0, "{report}");
+    report
+}
+
+#[test]
+fn a_mountpoint_reaches_all_of_its_viewers() {
+    let report = load(async |program| {
+        let media = Media { srtp: Srtp::Gcm, ..Media::new(300_000) };
+        Streaming { target: target(program), media, viewers: 3 }.run().await
+    });
+    // Fifty frames of two packets and a hundred packets of audio, three times over; the generator
+    // may have been late.
+    assert!((450..=630).contains(&report.expected), "{report}");
+    assert!(report.frame_us.len() > 100 && report.setup_us.len() == 3, "{report}");
+    assert!(report.setup_cpu_ms() > Some(0.0), "{report}");
+}
+
+#[test]
+fn a_paced_mountpoint_keeps_its_frames_whole_with_the_older_cipher() {
+    let report = load(async |program| {
+        let media = Media::new(1_000_000);
+        let media = Media { audio: false, paced: 0.4, srtp: Srtp::Cm, ..media };
+        Streaming { target: target(program), media, viewers: 2 }.run().await
+    });
+    assert!(report.frames >= 80, "{report}");
+    assert_eq!(report.delivered, report.frames * 5, "{report}");
+}
+
+#[test]
+fn speakers_reach_all_listeners_of_a_room() {
+    let report = load(async |program| {
+        let media = Media { video: false, srtp: Srtp::Gcm, ..Media::new(0) };
+        VideoRoom { target: target(program), media, publishers: 2, subscribers: 3 }.run().await
+    });
+    assert_eq!((report.frames, report.publishers), (0, 2), "{report}");
+    assert!((450..=630).contains(&report.delivered), "{report}");
+}
+
+#[test]
+fn silent_peers_get_nothing_and_are_charged_for() {
+    let report = load(async |program| {
+        let media = Media { silent: true, ..Media::new(300_000) };
+        VideoRoom { target: target(program), media, publishers: 1, subscribers: 2 }.run().await
+    });
+    assert_eq!((report.expected, report.delivered), (0, 0), "{report}");
+    assert!(report.bytes_per_idle_peer().is_some(), "{report}");
+}

@@ -1,0 +1,136 @@
+//! Options that the scenarios of media share.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bifrons_loadtest::peer::Srtp;
+use bifrons_loadtest::report::{Report, Thresholds};
+use bifrons_loadtest::scenario::{Media, ScenarioError, Target};
+use clap::{Args, ValueEnum};
+
+/// The server, and how long it is measured.
+#[derive(Args)]
+pub(crate) struct Server {
+    /// The Janus API, ws://host:port or http://host:port/janus
+    #[arg(long, default_value = "ws://127.0.0.1:8188")]
+    url: String,
+    /// Local address for media, reachable from the server
+    #[arg(long, default_value = "127.0.0.1")]
+    local_ip: IpAddr,
+    /// Length of the measured window
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// Process id of the server, to account its CPU time and memory
+    #[arg(long)]
+    server_pid: Option<u32>,
+    /// Tell once a second how it goes
+    #[arg(long)]
+    progress: bool,
+}
+
+impl Server {
+    pub(crate) fn target(&self) -> Target {
+        Target {
+            url: self.url.clone(),
+            local_ip: self.local_ip,
+            window: Duration::from_secs(self.seconds.max(1)),
+            server: self.server_pid,
+            progress: self.progress,
+        }
+    }
+}
+
+/// What sources send.
+#[derive(Args)]
+pub(crate) struct MediaOptions {
+    /// Video payload bits per second of each source
+    #[arg(long, default_value_t = 2_000_000)]
+    bitrate: u64,
+    /// The packets of a frame leave at once; this is how it is unless --paced
+    #[arg(long, conflicts_with = "paced")]
+    bursts: bool,
+    /// Share of the time between frames over which the packets of a frame leave, 0..1
+    #[arg(long, value_name = "SHARE")]
+    paced: Option<f64>,
+    /// Send video only
+    #[arg(long, conflicts_with = "no_video")]
+    no_audio: bool,
+    /// Send audio only
+    #[arg(long, visible_alias = "audio-only")]
+    no_video: bool,
+    /// The SRTP profile every peer offers; the server chooses if left out
+    #[arg(long, value_enum)]
+    profile: Option<Profile>,
+    /// Connect everybody and send nothing
+    #[arg(long)]
+    silent: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Profile {
+    /// AEAD_AES_128_GCM
+    Gcm,
+    /// AES_CM_128_HMAC_SHA1_80
+    Cm,
+}
+
+impl MediaOptions {
+    pub(crate) fn media(&self) -> Media {
+        Media {
+            audio: !self.no_audio,
+            video: !self.no_video,
+            rate_bps: self.bitrate,
+            paced: self.paced.filter(|_| !self.bursts).unwrap_or_default(),
+            srtp: match self.profile {
+                None => Srtp::Any,
+                Some(Profile::Gcm) => Srtp::Gcm,
+                Some(Profile::Cm) => Srtp::Cm,
+            },
+            silent: self.silent,
+        }
+    }
+}
+
+/// What is done with the figures.
+#[derive(Args)]
+pub(crate) struct ReportOptions {
+    /// Write the figures as one JSON object to this file as well; `-` prints them instead
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Largest share of packets that may be lost, 0..1
+    #[arg(long)]
+    max_loss: Option<f64>,
+    /// Largest 99th percentile of latency in milliseconds
+    #[arg(long)]
+    max_p99_ms: Option<u64>,
+    /// Largest CPU time of the server per delivered packet in microseconds
+    #[arg(long)]
+    max_cpu_us: Option<f64>,
+    /// Smallest idle share of the generator, 0..1; a busy generator measures itself
+    #[arg(long)]
+    min_idle: Option<f64>,
+}
+
+impl ReportOptions {
+    /// Writes and prints the report; the exit status says whether every bound was kept.
+    pub(crate) fn tell(&self, report: &Report) -> Result<ExitCode, ScenarioError> {
+        match &self.json {
+            Some(file) if file.as_os_str() == "-" => println!("{:#}", report.to_json()),
+            Some(file) => {
+                std::fs::write(file, format!("{:#}\n", report.to_json()))?;
+                println!("{report}");
+            }
+            None => println!("{report}"),
+        }
+        let failures = report.failures(&Thresholds {
+            loss: self.max_loss,
+            p99: self.max_p99_ms.map(Duration::from_millis),
+            cpu_us: self.max_cpu_us,
+            idle: self.min_idle,
+        });
+        failures.iter().for_each(|failure| eprintln!("bifrons-loadtest: {failure}"));
+        Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
