@@ -193,6 +193,7 @@ fn shard(layout: Layout, start: Instant) -> Shard {
         consent_freshness: false,
         min_nack_queue: Duration::from_millis(200),
         twcc_period: Duration::from_millis(200),
+        busy_poll: Duration::ZERO,
         no_media: Duration::ZERO,
         slow_link_losses: 0,
         coalescing: Coalescing::default(),

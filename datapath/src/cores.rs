@@ -41,6 +41,19 @@ pub fn core_of(shard: usize, allowed: &[Core]) -> Option<Core> {
     Some(around.copied().unwrap_or(first))
 }
 
+/// Whether each shard has a core that neither control nor another shard runs on.
+pub fn alone(shards: usize, allowed: &[Core]) -> bool {
+    let mut taken = Vec::with_capacity(shards + 1);
+    taken.extend(allowed.first().copied());
+    (0..shards).all(|shard| {
+        core_of(shard, allowed).is_some_and(|core| {
+            let free = !taken.contains(&core);
+            taken.push(core);
+            free
+        })
+    })
+}
+
 /// User and system time that the calling thread has used.
 pub fn cpu_time() -> std::time::Duration {
     let mut spent = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -51,7 +64,7 @@ pub fn cpu_time() -> std::time::Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::{Core, allowed, core_of, pin, shards_for};
+    use super::{Core, allowed, alone, core_of, pin, shards_for};
 
     #[test]
     fn shards_leave_one_core_to_control() {
@@ -70,6 +83,16 @@ mod tests {
         assert_eq!(placed, [Some(Core(4)), Some(Core(5)), Some(Core(4)), Some(Core(5))]);
         assert_eq!(core_of(3, &[Core(7)]), Some(Core(7)));
         assert_eq!(core_of(0, &[]), None);
+    }
+
+    #[test]
+    fn shards_are_alone_where_nobody_shares_a_core() {
+        let cores = [Core(0), Core(4), Core(5)];
+        assert!(alone(2, &cores));
+        assert!(!alone(3, &cores), "two on one core");
+        assert!(!alone(1, &[Core(0)]), "with control");
+        assert!(!alone(1, &[Core(3), Core(3)]), "as was configured");
+        assert!(!alone(1, &[]), "not pinned");
     }
 
     #[test]

@@ -82,7 +82,8 @@ pub fn turn(
     } else {
         shard.sleep(shard.rested())
     };
-    let sleeps = wait != Some(Duration::ZERO) && ports.bell.may_sleep(|| ports.idle());
+    let may_sleep = wait != Some(Duration::ZERO) && !shard.looks_on();
+    let sleeps = may_sleep && ports.bell.may_sleep(|| ports.idle());
     let wait = if sleeps { wait } else { Some(Duration::ZERO) };
     let mut begun = false;
     engine.turn(wait, BUDGET, &mut |datagram| {
@@ -95,7 +96,8 @@ pub fn turn(
     if !begun {
         shard.begin(clock());
     }
-    shard.woke(sleeps);
+    let came = begun || !ports.idle();
+    shard.woke(sleeps, came);
     take_messages(shard, ports);
     shard.tick();
     shard.depart(engine)?;
@@ -257,6 +259,7 @@ mod tests {
             consent_freshness: false,
             min_nack_queue: Duration::ZERO,
             twcc_period: Duration::from_millis(200),
+            busy_poll: Duration::ZERO,
             no_media: Duration::ZERO,
             slow_link_losses: 0,
             coalescing: Coalescing::default(),

@@ -106,6 +106,8 @@ impl Network {
                 settings.media.rtp_port_base()
             ));
         }
+        let cores = pinning(settings, allowed);
+        let busy_poll = busy_poll(settings, shards, &cores);
         Ok(DatapathOptions {
             shards,
             addresses: self.plan.bind.iter().map(|bound| bound.ip).collect(),
@@ -119,8 +121,8 @@ impl Network {
                 dscp: Some(settings.media.dscp).filter(|dscp| *dscp > 0),
                 ..SocketOptions::default()
             },
-            cores: pinning(settings, allowed),
-            shard: shard_config(settings)?,
+            cores,
+            shard: ShardConfig { busy_poll, ..shard_config(settings)? },
         })
     }
 }
@@ -134,6 +136,17 @@ fn not_started(error: &std::io::Error) -> Refusal {
         _ => "",
     };
     format!("the media shards cannot be started: {error}{hint}")
+}
+
+/// How long shards look for packets before they sleep. A thread that spins takes its core from
+/// whoever shares it: nobody spins there (design §4, placement).
+fn busy_poll(settings: &Settings, shards: usize, cores: &[Core]) -> Duration {
+    let wanted = Duration::from_micros(settings.datapath.busy_poll_us.into());
+    if wanted.is_zero() || cores::alone(shards, cores) {
+        return wanted;
+    }
+    tracing::warn!("busy_poll_us is ignored: {shards} shards share their cores with other threads");
+    Duration::ZERO
 }
 
 /// The cores of control and the shards: as configured, else those the process may use.
@@ -184,6 +197,7 @@ fn shard_config(settings: &Settings) -> Result<ShardConfig, Refusal> {
         twcc_period: Duration::from_millis(media.twcc_period_ms.into()),
         no_media: Duration::from_secs(media.no_media_timer_s.into()),
         slow_link_losses: media.slowlink_threshold,
+        busy_poll: Duration::ZERO,
         coalescing: Coalescing {
             up_to_us: settings.datapath.coalesce_us,
             from_permille: settings.datapath.coalesce_load_percent * 10,

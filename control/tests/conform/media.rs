@@ -88,6 +88,7 @@ impl Media {
                 consent_freshness: false,
                 min_nack_queue: Duration::from_millis(200),
                 twcc_period: Duration::from_millis(200),
+                busy_poll: Duration::ZERO,
                 no_media: self.no_media,
                 slow_link_losses: self.slow_link_losses,
                 coalescing: Coalescing::default(),

@@ -59,6 +59,7 @@ impl Load {
     pub fn wake(&mut self, now_us: u64, slept: bool) {
         if slept {
             self.idle_us += now_us.saturating_sub(self.rested_us);
+            self.rested_us = now_us;
         }
         self.begun_us = now_us;
     }

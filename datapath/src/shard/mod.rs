@@ -70,6 +70,8 @@ pub struct ShardConfig {
     pub no_media: Duration,
     /// Losses in a second that make a slow link; 0 = off.
     pub slow_link_losses: u32,
+    /// How long the thread keeps looking for packets before it sleeps; zero: not at all.
+    pub busy_poll: Duration,
     /// How video waits under load, so that trains grow.
     pub coalescing: Coalescing,
     /// No DTLS and no SRTP: media in the clear, to debug (`no_webrtc_encryption`).
@@ -85,6 +87,12 @@ pub struct Shard {
     now: Now,
     /// When the last turn ended.
     rested: Instant,
+    /// When the last turn ended in which anything came in.
+    worked: Instant,
+    /// Whether anything came in this turn.
+    came: bool,
+    /// Whether this turn found nothing where it looked instead of sleeping.
+    vain: bool,
     peers: PeerTable,
     addresses: AddressTable,
     sources: Sources,
@@ -143,6 +151,9 @@ impl Shard {
             clock,
             now,
             rested: now.instant,
+            worked: now.instant,
+            came: false,
+            vain: false,
             peers: PeerTable::default(),
             sources: Sources::default(),
             ports: Ports::default(),

@@ -18,6 +18,12 @@ impl Shard {
     /// slept in between. Both together measure how busy the shard is.
     pub fn rest(&mut self, instant: Instant) {
         self.rested = instant;
+        if self.came {
+            self.worked = instant;
+        }
+        if self.vain {
+            return;
+        }
         if let Some(load) = self.load.rest(self.clock.at(instant).us) {
             self.gate.set_hold(self.config.coalescing.hold_us(load));
         }
@@ -28,9 +34,18 @@ impl Shard {
         self.rested
     }
 
-    /// Begins a turn whose time is known, after having slept or not.
-    pub fn woke(&mut self, slept: bool) {
-        self.load.wake(self.now.us, slept);
+    /// Whether the thread has to look again instead of sleeping: something came in not longer than
+    /// the time of busy polling ago.
+    pub fn looks_on(&self) -> bool {
+        self.rested.saturating_duration_since(self.worked) < self.config.busy_poll
+    }
+
+    /// Begins a turn whose time is known, after having `slept` or not; something `came` in, or only
+    /// time passed. Looking for packets in vain counts as rest, however often it is done.
+    pub fn woke(&mut self, slept: bool, came: bool) {
+        self.vain = !came && self.looks_on();
+        self.came = came;
+        self.load.wake(self.now.us, slept || self.vain);
     }
 
     /// Lets time pass for the peers whose deadline has come.

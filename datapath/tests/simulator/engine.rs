@@ -23,6 +23,8 @@ pub(crate) struct VirtualEngine {
     pub(crate) inbox: VecDeque<(u16, SocketAddr, Vec<u8>)>,
     pub(crate) sent: Vec<(u16, SocketAddr, Vec<u8>)>,
     pub(crate) trains: u64,
+    /// How long the last turn was to sleep.
+    pub(crate) waited: Option<Duration>,
     /// Whether sends are kept, for tests that look at trains.
     pub(crate) record: bool,
     pub(crate) sends: Vec<Sent>,
@@ -40,6 +42,7 @@ impl VirtualEngine {
             inbox: VecDeque::new(),
             sent: Vec::new(),
             trains: 0,
+            waited: None,
             record: false,
             sends: Vec::new(),
             ports: Vec::new(),
@@ -55,10 +58,11 @@ impl VirtualEngine {
 impl Engine for VirtualEngine {
     fn turn(
         &mut self,
-        _wait: Option<Duration>,
+        wait: Option<Duration>,
         budget: u32,
         on: &mut dyn FnMut(Received<'_>),
     ) -> io::Result<Turn> {
+        self.waited = wait;
         self.flush()?;
         let mut turn = Turn::default();
         while turn.received < budget.max(1) {

@@ -4,6 +4,7 @@
 //! of another implementation (str0m) are on the other side of a network that loses, delays,
 //! reorders and repeats as a seed says. Every scenario is watched for packets sealed twice.
 
+mod busy;
 mod client;
 mod data;
 mod engine;

@@ -73,6 +73,7 @@ pub(super) fn config(index: usize, seed: u64) -> ShardConfig {
         consent_freshness: false,
         min_nack_queue: Duration::from_millis(200),
         twcc_period: Duration::from_millis(200),
+        busy_poll: Duration::ZERO,
         no_media: Duration::from_secs(1),
         slow_link_losses: 0,
         coalescing: Coalescing::default(),

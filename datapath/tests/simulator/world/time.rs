@@ -177,6 +177,14 @@ impl World {
         any
     }
 
+    /// One turn of a shard, whether or not it has anything to do; how long it was to sleep before.
+    pub(crate) fn turn_once(&mut self, index: usize) -> Option<Duration> {
+        let now = self.now();
+        let node = &mut self.nodes[index];
+        turn(&mut node.shard, &mut node.engine, &mut node.ports, || now).expect("a turn");
+        node.engine.waited
+    }
+
     fn run_node(&mut self, index: usize) -> bool {
         let now = self.now();
         let node = &mut self.nodes[index];
