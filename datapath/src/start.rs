@@ -1,6 +1,7 @@
 //! Starting the datapath: sockets, shards on their cores, the handshake lane, and the rings
 //! between them and control.
 
+use crate::bypass::{self, Bypass, Transmit};
 use crate::carry::Carrier;
 use crate::cores::{self, Core};
 use crate::dtls_openssl::DtlsContext;
@@ -42,6 +43,8 @@ pub struct DatapathOptions {
     pub port_base: u16,
     /// Which engine.
     pub engine: EngineChoice,
+    /// How packets leave.
+    pub transmit: Transmit,
     /// Buffers and marking of the sockets.
     pub sockets: SocketOptions,
     /// Cores shards may be pinned to, control's first; empty = no pinning.
@@ -69,6 +72,8 @@ pub struct ShardPort {
 pub struct Datapath {
     /// Its shards, by index.
     pub shards: Vec<ShardPort>,
+    /// The devices that have packet rings, or why there are none; `None` if none were asked for.
+    pub bypass: Option<Result<Vec<String>, String>>,
     /// Rung by every shard that has an event for control.
     pub bell: Doorbell,
     /// The handshake lane's thread.
@@ -94,6 +99,8 @@ impl Datapath {
         let mut neighbours = handoff::link_shards(&bells);
         let (lane, lane_ports) = start_lane(dtls, &bells)?;
         let (carrier, carrier_ends) = Carrier::link(&bells)?;
+        let (around, bypass) = prepare_bypass(options, &bells);
+        let mut around = around.into_iter();
         let mut started = Vec::with_capacity(shards);
         let mut taps = Vec::with_capacity(shards);
         let (injectors, injector_ends) = link_injectors(&bells);
@@ -124,10 +131,11 @@ impl Datapath {
                 capabilities,
                 ports,
                 (commands, events),
-                tap,
+                (tap, around.next()),
             )?);
         }
-        Ok(Datapath { shards: started, bell, lane, taps, carrier: Some(carrier), injectors })
+        let carrier = Some(carrier);
+        Ok(Datapath { shards: started, bypass, bell, lane, taps, carrier, injectors })
     }
 
     /// Waits for every shard to end; [`ShardCommand::Stop`] has to be sent before.
@@ -137,6 +145,22 @@ impl Datapath {
             let _ = shard.thread.join();
         }
         drop(self.lane);
+    }
+}
+
+/// Each shard's way around its sockets, and what to say about it. A host that does not let us have
+/// one has UDP.
+fn prepare_bypass(
+    options: &DatapathOptions,
+    bells: &[Doorbell],
+) -> (Vec<Bypass>, Option<Result<Vec<String>, String>>) {
+    if options.transmit == Transmit::Udp {
+        return (Vec::new(), None);
+    }
+    let (dscp, secret) = (options.sockets.dscp, options.shard.secret);
+    match bypass::prepare(&options.addresses, dscp, bells, secret) {
+        Ok(prepared) => (prepared.shards, Some(Ok(prepared.devices))),
+        Err(error) => (Vec::new(), Some(Err(error.to_string()))),
     }
 }
 
@@ -179,7 +203,7 @@ fn start_shard(
     capabilities: UdpCapabilities,
     ports: Ports,
     (commands, events): (Tx<ShardCommand>, Rx<ShardEvent>),
-    tap: Tap,
+    (tap, around): (Tap, Option<Bypass>),
 ) -> io::Result<ShardPort> {
     let addresses = sockets.iter().map(UdpSocket::local_addr).collect::<io::Result<Vec<_>>>()?;
     let config =
@@ -198,6 +222,9 @@ fn start_shard(
         match open_engine(choice, sockets, &ports.bell, &engine_options) {
             Ok((mut engine, kind, why)) => {
                 let _ = ready.send(Ok((kind, why)));
+                if let Some(around) = around {
+                    engine.attach_bypass(around);
+                }
                 shard_main(config, engine.as_mut(), &mut ports, tap);
             }
             Err(error) => {

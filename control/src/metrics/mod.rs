@@ -9,7 +9,7 @@
 mod exposition;
 
 use crate::transport::Front;
-use bifrons_core::media::ShardCounters;
+use bifrons_core::media::{BypassCounters, ShardCounters};
 use exposition::{Family, Page};
 use hdrhistogram::Histogram;
 use std::rc::Rc;
@@ -153,6 +153,39 @@ const SHARD_TOTALS: &[Total] = &[
     }),
 ];
 
+/// Why trains left by a socket though packet rings were asked for, and how many did.
+type Cause = (&'static str, fn(&BypassCounters) -> u64);
+
+const CAUSES: &[Cause] = &[
+    ("unresolved", |counted| counted.unresolved),
+    ("unfit", |counted| counted.unfit),
+    ("refreshed", |counted| counted.refreshed),
+    ("too_long", |counted| counted.too_long),
+    ("full", |counted| counted.full),
+];
+
+fn of_rings(page: &mut Page, shards: &[(String, BypassCounters)]) {
+    let help = "Frames that drivers took from packet rings.";
+    let mut frames = page.counter("bifrons_ring_frames_total", help);
+    for (shard, counted) in shards {
+        frames.put(&[("shard", shard)], counted.frames);
+    }
+    drop(frames);
+    let help = "Datagrams in those frames.";
+    let mut datagrams = page.counter("bifrons_ring_datagrams_total", help);
+    for (shard, counted) in shards {
+        datagrams.put(&[("shard", shard)], counted.datagrams);
+    }
+    drop(datagrams);
+    let help = "Trains that left by a UDP socket and not by a packet ring, by cause.";
+    let mut fallbacks = page.counter("bifrons_ring_fallbacks_total", help);
+    for (shard, counted) in shards {
+        for (cause, count) in CAUSES {
+            fallbacks.put(&[("shard", shard), ("cause", cause)], count(counted));
+        }
+    }
+}
+
 fn of_shards(page: &mut Page, shards: &[Option<ShardCounters>]) {
     let names: Vec<String> = (0..shards.len()).map(|shard| shard.to_string()).collect();
     let each = |family: &mut Family<'_>, value: &dyn Fn(&ShardCounters) -> u64| {
@@ -172,5 +205,12 @@ fn of_shards(page: &mut Page, shards: &[Option<ShardCounters>]) {
     for (name, help, value) in SHARD_TOTALS {
         let name = format!("bifrons_shard_{name}_total");
         each(&mut page.counter(&name, help), value);
+    }
+    let answered = names.into_iter().zip(shards);
+    let rings = answered.filter_map(|(name, counters)| Some((name, counters.as_ref()?.bypass)));
+    let rings: Vec<_> =
+        rings.filter(|(_, counted)| *counted != BypassCounters::default()).collect();
+    if !rings.is_empty() {
+        of_rings(page, &rings);
     }
 }

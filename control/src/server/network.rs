@@ -4,8 +4,9 @@ use super::Refusal;
 use crate::negotiation::NegotiationSettings;
 use crate::stun;
 use bifrons_core::config::Settings;
-use bifrons_core::config::settings::Engine;
+use bifrons_core::config::settings::{Engine, Tx};
 use bifrons_core::ice::{InterfaceAddress, LocalPlan, LocalRules, PrefixList};
+use bifrons_datapath::bypass::Transmit;
 use bifrons_datapath::cores::{self, Core};
 use bifrons_datapath::dtls_openssl::{Certificate, DtlsContext, DtlsSettings, KeyKind};
 use bifrons_datapath::engine::EngineChoice;
@@ -93,6 +94,11 @@ impl Network {
                 tracing::warn!("shard {index} does without io_uring: {why}");
             }
         }
+        match &datapath.bypass {
+            Some(Ok(devices)) => tracing::info!("packet rings on {}", devices.join("; ")),
+            Some(Err(why)) => tracing::warn!("packets leave by UDP sockets: {why}"),
+            None => {}
+        }
         Ok(datapath)
     }
 
@@ -116,6 +122,10 @@ impl Network {
                 Engine::Auto => EngineChoice::Auto,
                 Engine::IoUring => EngineChoice::IoUring,
                 Engine::Epoll => EngineChoice::Epoll,
+            },
+            transmit: match settings.datapath.tx {
+                Tx::Udp => Transmit::Udp,
+                Tx::PacketRing => Transmit::PacketRing,
             },
             sockets: SocketOptions {
                 dscp: Some(settings.media.dscp).filter(|dscp| *dscp > 0),

@@ -5,6 +5,7 @@ use bifrons_control::negotiation::{Negotiation, NegotiationSettings, Negotiator,
 use bifrons_control::transport::{Front, moment};
 use bifrons_core::ice::{InterfaceAddress, LocalPlan, LocalRules};
 use bifrons_core::media::{ShardCommand, ShardEvent};
+use bifrons_datapath::bypass::Transmit;
 use bifrons_datapath::dtls_openssl::{Certificate, DtlsContext, DtlsSettings, KeyKind};
 use bifrons_datapath::engine::EngineChoice;
 use bifrons_datapath::queue::{Doorbell, Rx};
@@ -78,6 +79,7 @@ impl Media {
             addresses: vec![address],
             port_base: 0,
             engine: EngineChoice::Auto,
+            transmit: Transmit::Udp,
             sockets: SocketOptions::default(),
             cores: Vec::new(),
             shard: ShardConfig {

@@ -46,6 +46,16 @@ const MESSAGES: usize = 2048;
 /// Answers a shard takes in one turn.
 const ANSWERS: usize = 256;
 
+/// How packets leave, as an operator asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Transmit {
+    /// By the engine's UDP sockets.
+    #[default]
+    Udp,
+    /// By packet rings where that can be, else by the sockets.
+    PacketRing,
+}
+
 /// A shard's question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ask {

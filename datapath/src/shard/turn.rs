@@ -84,6 +84,7 @@ impl Shard {
         }
         let counted = engine.counters();
         self.counters.sent = counted.datagrams_out;
+        self.counters.bypass = counted.bypass;
         self.unsent = counted.shed + counted.refused;
         Ok(())
     }

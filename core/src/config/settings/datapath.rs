@@ -25,6 +25,20 @@ impl Word for Engine {
         &[("auto", Self::Auto), ("io_uring", Self::IoUring), ("epoll", Self::Epoll)];
 }
 
+/// How packets leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tx {
+    /// By UDP sockets.
+    Udp,
+    /// By rings of finished frames where that can be, else by UDP sockets.
+    PacketRing,
+}
+
+impl Word for Tx {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("udp", Self::Udp), ("packet-ring", Self::PacketRing)];
+}
+
 /// What an offer of `a=setup:actpass` is answered with (RFC 8842 §5.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setup {
@@ -46,6 +60,8 @@ pub struct Datapath {
     pub shards: u16,
     /// What moves packets.
     pub engine: Engine,
+    /// How packets leave.
+    pub tx: Tx,
     /// Microseconds a packet of video may wait for more of its frame while a shard is loaded.
     pub coalesce_us: u32,
     /// Percent of its time that a shard is busy before anything waits; 0: always.
@@ -63,6 +79,7 @@ impl Default for Datapath {
         Self {
             shards: 0,
             engine: Engine::Auto,
+            tx: Tx::Udp,
             coalesce_us: 5_000,
             coalesce_load_percent: 50,
             busy_poll_us: 0,
@@ -76,6 +93,7 @@ impl Datapath {
     pub(super) fn read(&mut self, section: &mut Section<'_>) {
         section.number("shards", &mut self.shards, 0..=MAX_SHARDS, "");
         section.word("engine", &mut self.engine);
+        section.word("tx", &mut self.tx);
         section.number("coalesce_us", &mut self.coalesce_us, 0..=20_000, "microseconds");
         section.number("coalesce_load", &mut self.coalesce_load_percent, 0..=100, "percent");
         section.number("busy_poll_us", &mut self.busy_poll_us, 0..=1_000_000, "microseconds");

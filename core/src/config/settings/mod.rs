@@ -9,7 +9,7 @@ pub mod general;
 pub mod media;
 pub mod nat;
 
-pub use datapath::{Datapath, Engine, Setup};
+pub use datapath::{Datapath, Engine, Setup, Tx};
 pub use general::{Certificates, General, RotateSignal};
 pub use media::{Media, PortRange};
 pub use nat::{IceNomination, Nat, RestMethod, TurnType};
