@@ -8,7 +8,7 @@ use bifrons_core::media::{
     PortError, PortId, PortRequest,
 };
 use bifrons_core::plugin::{
-    HandleKey, Host, HttpRequest, OutgoingJsep, PushError, ReplyKey, Service, ServiceCommand,
+    HandleKey, Home, Host, HttpRequest, OutgoingJsep, PushError, ReplyKey, Service, ServiceCommand,
     ServiceId, StoreRequest, Ticket, Verdict,
 };
 use serde_json::Value;
@@ -86,6 +86,10 @@ impl Host for View<'_> {
 
     fn reply(&mut self, key: ReplyKey, verdict: Verdict) {
         self.core.reply_deferred(key, verdict);
+    }
+
+    fn place(&mut self, handle: HandleKey, home: Home) {
+        self.core.negotiator.place(handle, home);
     }
 
     fn shards(&self) -> u8 {

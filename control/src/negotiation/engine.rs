@@ -22,7 +22,7 @@ use bifrons_core::media::{
     PeerStatistics, Plan, Port, PortError, PortId, PortRequest, QueryTicket, ShardCommand,
     ShardEvent, SinkId, Tap, Tuning,
 };
-use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
+use bifrons_core::plugin::{HandleKey, Home, Jsep, OutgoingJsep};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -36,6 +36,8 @@ struct User {
     session_id: u64,
     /// What TURN REST credentials are asked for with.
     name: String,
+    /// Where its PeerConnections live if there is room.
+    home: Option<Home>,
 }
 
 /// See the module.
@@ -129,6 +131,12 @@ impl Negotiation {
         Credentials::generate(peer, &bytes)
     }
 
+    fn slot_for(&mut self, handle: HandleKey) -> Option<PeerId> {
+        let user = self.sessions.get(&handle);
+        let (session, home) = (user.map(|user| user.session_id), user.and_then(|user| user.home));
+        self.slots.take(handle, session, home)
+    }
+
     /// The handle's PeerConnection, made if there is none.
     pub(super) fn connection(
         &mut self,
@@ -136,9 +144,8 @@ impl Negotiation {
         now: Instant,
     ) -> Result<&mut Connection, ApiError> {
         if !self.connections.contains_key(&handle) {
-            let session = self.session_of(handle);
             let no_room = || ApiError::new(ErrorCode::Unknown, "Error setting ICE locally");
-            let peer = self.slots.take(handle, session).ok_or_else(no_room)?;
+            let peer = self.slot_for(handle).ok_or_else(no_room)?;
             let local = self.credentials(peer);
             let mut bytes = [0; 8];
             (self.random)(&mut bytes);
@@ -188,7 +195,7 @@ impl Negotiation {
 impl Negotiator for Negotiation {
     fn attached(&mut self, handle: HandleKey, session_id: u64, opaque_id: Option<&str>) {
         let name = opaque_id.map_or_else(|| session_id.to_string(), str::to_owned);
-        self.sessions.insert(handle, User { session_id, name });
+        self.sessions.insert(handle, User { session_id, name, home: None });
     }
 
     fn apply_remote(
@@ -261,6 +268,26 @@ impl Negotiator for Negotiation {
             tracing::debug!(handle = handle.0, reason = reason.text(), "PeerConnection closed");
         }
         ended
+    }
+
+    fn place(&mut self, handle: HandleKey, home: Home) {
+        let Some(user) = self.sessions.get_mut(&handle) else { return };
+        user.home = Some(home);
+        let session = user.session_id;
+        let shard = home.shard(self.shards.count());
+        // An offer came before anybody knew where it belongs.
+        let Some(connection) = self.connections.get(&handle) else { return };
+        if connection.is_open || connection.peer.shard == shard {
+            return;
+        }
+        let former = connection.peer;
+        let Some(peer) = self.slot_for(handle) else { return };
+        let local = self.credentials(peer);
+        if let Some(connection) = self.connections.get_mut(&handle) {
+            (connection.peer, connection.local) = (peer, local);
+        }
+        self.slots.release(former, Some(session));
+        self.slots.free(former);
     }
 
     fn forget(&mut self, handle: HandleKey) {

@@ -36,7 +36,7 @@ use bifrons_core::media::{
     PeerStatistics, Plan, Port, PortError, PortId, PortRequest, QueryTicket, ShardEvent, Tap,
     Tuning,
 };
-use bifrons_core::plugin::{HandleKey, Jsep, OutgoingJsep};
+use bifrons_core::plugin::{HandleKey, Home, Jsep, OutgoingJsep};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -59,10 +59,15 @@ pub enum PeerEvent {
 
 /// The WebRTC side of all handles. A handle that was never named has no PeerConnection.
 pub trait Negotiator {
-    /// A handle was attached in this session; the PeerConnections of a session share a shard
-    /// where possible. Without an `opaque_id` the session's id stands for the user.
+    /// A handle was attached in this session; the PeerConnections of a session that have no home of
+    /// their own share a shard where possible. Without an `opaque_id` the session's id stands for the user.
     fn attached(&mut self, handle: HandleKey, session_id: u64, opaque_id: Option<&str>) {
         let _ = (handle, session_id, opaque_id);
+    }
+
+    /// Where a handle's PeerConnections have their home. One that no shard knows of yet moves there.
+    fn place(&mut self, handle: HandleKey, home: Home) {
+        let _ = (handle, home);
     }
 
     /// Takes a client's offer or answer, before the plugin sees the message. An error refuses the

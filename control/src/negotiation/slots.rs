@@ -5,12 +5,16 @@
 //! [`PeerId::MAX_SLOTS`] a shard.
 
 use bifrons_core::media::PeerId;
-use bifrons_core::plugin::HandleKey;
+use bifrons_core::plugin::{HandleKey, Home as Wanted};
 use std::collections::HashMap;
 
 /// PeerConnections of a session that share a shard. A browser has about as many; a gateway that
 /// runs everybody's calls in one session has more, and those are spread in groups of this size.
 const GROUP: u32 = 8;
+
+/// By how many peers a home may be fuller than the emptiest shard: a small room stays on one core, a
+/// large audience spreads evenly but for this.
+const SPILL: usize = 16;
 
 /// Where a session's next PeerConnection goes.
 #[derive(Clone, Copy, Debug)]
@@ -76,13 +80,24 @@ impl Slots {
         Slots { tables, homes: HashMap::new() }
     }
 
-    /// Gives a handle a slot: on the shard of its session's other PeerConnections, so that what a
-    /// client sends and receives shares a core, else on the least loaded one. `None` when no
-    /// living shard has room.
-    pub(super) fn take(&mut self, handle: HandleKey, session: Option<u64>) -> Option<PeerId> {
+    /// Gives a handle a slot: at its home unless that is [`SPILL`] peers fuller than the emptiest
+    /// shard; without a home on the shard of its session's other PeerConnections, so that what a
+    /// client sends and receives shares a core; else on the least loaded one. `None` when no living
+    /// shard has room.
+    pub(super) fn take(
+        &mut self,
+        handle: HandleKey,
+        session: Option<u64>,
+        wanted: Option<Wanted>,
+    ) -> Option<PeerId> {
         let home = session.and_then(|session| self.homes.get(&session)).copied();
-        let home = home.filter(|home| home.group < GROUP && self.is_usable(home.shard));
-        let shard = home.map(|home| home.shard).or_else(|| self.least_loaded())?;
+        let home = home
+            .filter(|home| wanted.is_none() && home.group < GROUP && self.is_usable(home.shard));
+        let shard = match (wanted, home) {
+            (Some(wanted), _) => self.at_home(wanted),
+            (None, Some(home)) => Some(home.shard),
+            (None, None) => self.least_loaded(),
+        }?;
         let (slot, generation) = self.tables.get_mut(usize::from(shard))?.take(handle)?;
         if let Some(session) = session {
             let entry = self.homes.entry(session).or_insert(Home { shard, group: 0, live: 0 });
@@ -90,6 +105,13 @@ impl Slots {
             *entry = Home { shard, group, live: entry.live + 1 };
         }
         Some(PeerId { shard, slot, generation })
+    }
+
+    fn at_home(&self, wanted: Wanted) -> Option<u8> {
+        let live = |shard: u8| self.tables.get(usize::from(shard)).map_or(0, |table| table.live);
+        let (shard, emptiest) = (wanted.shard(self.tables.len()), self.least_loaded()?);
+        let has_room = self.is_usable(shard) && live(shard) < live(emptiest) + SPILL;
+        Some(if has_room { shard } else { emptiest })
     }
 
     fn is_usable(&self, shard: u8) -> bool {
@@ -167,16 +189,16 @@ mod tests {
     #[test]
     fn a_slot_comes_back_only_after_its_shard_said_so() {
         let mut slots = Slots::new(1);
-        let first = slots.take(HandleKey(1), None).expect("room");
+        let first = slots.take(HandleKey(1), None, None).expect("room");
         slots.release(first, None);
         assert_eq!(slots.handle(first), None);
-        let second = slots.take(HandleKey(2), None).expect("room");
+        let second = slots.take(HandleKey(2), None, None).expect("room");
         assert_ne!(first.slot, second.slot);
         slots.free(first);
         slots.free(first);
-        let third = slots.take(HandleKey(3), None).expect("room");
+        let third = slots.take(HandleKey(3), None, None).expect("room");
         assert_eq!((third.slot, third.generation), (first.slot, first.generation + 1));
-        assert_eq!(slots.take(HandleKey(4), None).map(|peer| peer.slot), Some(2));
+        assert_eq!(slots.take(HandleKey(4), None, None).map(|peer| peer.slot), Some(2));
         // A word about the former tenant does not touch the new one.
         slots.release(first, None);
         slots.free(first);
@@ -186,7 +208,8 @@ mod tests {
     #[test]
     fn sessions_stay_together_and_strangers_spread() {
         let mut slots = Slots::new(3);
-        let mut shard = |handle, session| slots.take(HandleKey(handle), Some(session)).unwrap();
+        let mut shard =
+            |handle, session| slots.take(HandleKey(handle), Some(session), None).unwrap();
         let (a, b, c) = (shard(1, 10), shard(2, 11), shard(3, 10));
         assert_eq!(a.shard, c.shard);
         assert_ne!(a.shard, b.shard);
@@ -199,7 +222,7 @@ mod tests {
     #[test]
     fn a_session_with_everybody_in_it_is_spread_in_groups() {
         let mut slots = Slots::new(3);
-        let place = |n: u64| slots.take(HandleKey(n), Some(1)).map(|peer| peer.shard);
+        let place = |n: u64| slots.take(HandleKey(n), Some(1), None).map(|peer| peer.shard);
         let shards: Vec<_> = (0..u64::from(GROUP) * 3).filter_map(place).collect();
         let groups: Vec<_> = shards.chunks(GROUP as usize).collect();
         assert!(groups.iter().all(|group| group.iter().all(|shard| *shard == group[0])));
@@ -209,11 +232,34 @@ mod tests {
     #[test]
     fn a_dead_shard_gets_nobody() {
         let mut slots = Slots::new(2);
-        let peer = slots.take(HandleKey(1), Some(1)).expect("room");
+        let peer = slots.take(HandleKey(1), Some(1), None).expect("room");
         assert_eq!(slots.bury(peer.shard), [(peer, HandleKey(1))]);
-        let next = slots.take(HandleKey(2), Some(1)).expect("the other one lives");
+        let next = slots.take(HandleKey(2), Some(1), None).expect("the other one lives");
         assert_ne!(next.shard, peer.shard);
         slots.bury(next.shard);
-        assert_eq!(slots.take(HandleKey(3), None), None);
+        assert_eq!(slots.take(HandleKey(3), None, None), None);
+    }
+
+    #[test]
+    fn what_has_a_home_lives_there_until_it_is_much_fuller() {
+        let mut slots = Slots::new(3);
+        let mut shard = |n: u64, home| {
+            let peer = slots.take(HandleKey(n), Some(n), Some(home)).expect("room");
+            usize::from(peer.shard)
+        };
+        let mut rooms = [0; 3];
+        for n in 0..SPILL as u64 {
+            rooms[shard(n, Wanted::Key(4))] += 1;
+        }
+        assert_eq!(rooms, [0, SPILL, 0], "a small room is together");
+        for n in 100..190 {
+            rooms[shard(n, Wanted::Key(4))] += 1;
+        }
+        let (least, most) = (rooms.iter().min().unwrap(), rooms.iter().max().unwrap());
+        assert!(most - least <= SPILL, "a large one is spread: {rooms:?}");
+        assert_eq!(shard(300, Wanted::Shard(2)), 2);
+        slots.bury(2);
+        let other = slots.take(HandleKey(400), None, Some(Wanted::Shard(2))).expect("room");
+        assert_ne!(other.shard, 2, "a dead shard is nobody's home");
     }
 }

@@ -1,7 +1,7 @@
 //! What a plugin may do to the world.
 
 use super::{
-    HandleKey, HttpRequest, HttpResponse, OutgoingJsep, ReplyKey, Service, ServiceCommand,
+    HandleKey, Home, HttpRequest, HttpResponse, OutgoingJsep, ReplyKey, Service, ServiceCommand,
     ServiceId, Verdict,
 };
 use crate::media::{
@@ -140,6 +140,12 @@ pub trait Host {
     fn send_data(&mut self, handle: HandleKey, message: DataMessage) -> Result<(), DataRefusal> {
         let _ = (handle, message);
         Err(DataRefusal::NotReady)
+    }
+
+    /// Says where the handle's PeerConnections have their home from now on. One that is up stays
+    /// where it is.
+    fn place(&mut self, handle: HandleKey, home: Home) {
+        let _ = (handle, home);
     }
 
     /// The handle's PeerConnection, from its negotiation to its end.

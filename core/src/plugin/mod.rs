@@ -13,6 +13,7 @@
 //! facts < `hangup_media` < `destroy_session`, which is the last call for that handle. Events that
 //! a plugin pushes inside `handle_message` leave after that request's own reply.
 
+mod home;
 mod host;
 mod http;
 mod id;
@@ -24,6 +25,7 @@ mod service;
 mod verdict;
 mod wish;
 
+pub use home::Home;
 pub use host::{Answer, Host, HostExt, PushError, StoreRequest, Ticket};
 pub use http::{HttpMethod, HttpRequest, HttpResponse};
 pub use id::Id;

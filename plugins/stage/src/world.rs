@@ -2,7 +2,7 @@
 
 use bifrons_core::media::{DataPlan, PeerId, Plan, Port, PortError, PortId, PortRequest};
 use bifrons_core::plugin::{
-    HandleKey, Host, HttpRequest, OutgoingJsep, PushError, ReplyKey, Service, ServiceCommand,
+    HandleKey, Home, Host, HttpRequest, OutgoingJsep, PushError, ReplyKey, Service, ServiceCommand,
     ServiceId, StoreRequest, Ticket, Verdict,
 };
 use serde_json::Value;
@@ -62,6 +62,8 @@ pub struct World {
     pub services: Vec<(ServiceId, Service)>,
     /// What services were told.
     pub told: Vec<(ServiceId, ServiceCommand)>,
+    /// Where PeerConnections were wanted.
+    pub homes: HashMap<HandleKey, Home>,
     /// Names that were looked up.
     pub lookups: Vec<(Ticket, String)>,
 }
@@ -90,6 +92,7 @@ impl Default for World {
             taken: Vec::new(),
             services: Vec::new(),
             told: Vec::new(),
+            homes: HashMap::new(),
             lookups: Vec::new(),
         }
     }
@@ -146,6 +149,10 @@ impl Host for World {
 
     fn plan_data(&mut self, plan: DataPlan) {
         self.data_plans.push(plan);
+    }
+
+    fn place(&mut self, handle: HandleKey, home: Home) {
+        self.homes.insert(handle, home);
     }
 
     fn shards(&self) -> u8 {

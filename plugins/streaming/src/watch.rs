@@ -12,7 +12,7 @@ use crate::relay;
 use crate::viewer::{Line, Own, Viewer};
 use bifrons_core::media::{MediaKind, Mindex, PeerId, Plan};
 use bifrons_core::plugin::{
-    HandleKey, Host, HostExt, JsepKind, OutgoingJsep, PushError, Request, ServiceCommand,
+    HandleKey, Home, Host, HostExt, JsepKind, OutgoingJsep, PushError, Request, ServiceCommand,
     take_layers,
 };
 use bifrons_core::sdp::Sdp;
@@ -98,6 +98,7 @@ impl Streaming {
             }
         };
         next.watching = Some(mountpoint.id.clone());
+        host.place(request.handle, Home::Shard(mountpoint.shard));
         let status = match (next.offers, restart) {
             (true, _) => "starting",
             (false, true) => "updating",

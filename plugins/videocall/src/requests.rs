@@ -5,7 +5,7 @@ use crate::api::{self, Body, Code, NAMED, Refusal, Wishes, event};
 use crate::call::{Link, Party, Stage, agreed};
 use crate::plugin::VideoCall;
 use bifrons_core::plugin::{
-    HandleKey, Host, HostExt, Jsep, JsepKind, OutgoingJsep, PushError, Request,
+    HandleKey, Home, Host, HostExt, Jsep, JsepKind, OutgoingJsep, PushError, Request,
 };
 use bifrons_core::rtp::Extension;
 use bifrons_core::sdp::{Line, Sdp};
@@ -75,6 +75,10 @@ impl VideoCall {
         let offer = description(request.jsep.as_ref(), JsepKind::Offer)?;
         let incoming = event(json!({ "event": "incomingcall", "username": name }));
         let jsep = relayed(offer, offer.sdp.clone());
+        // A call's two legs share a shard.
+        if let Some(peer) = host.peer(caller) {
+            host.place(other, Home::Shard(peer.shard));
+        }
         host.push_event(other, None, incoming, Some(jsep)).map_err(not_relayed)?;
         if let Some(party) = self.parties.get_mut(&caller) {
             party.link = Some(Link { other, stage: Stage::Calling });

@@ -174,6 +174,7 @@ impl VideoRoom {
             }
         }
         room.private_ids.insert(who.private_id, user.clone());
+        host.place(handle, room.home());
         room.participants.insert(user.clone(), who);
         let seat = Seat::Publisher { room: room_id.clone(), user: user.clone() };
         self.seats.insert(handle, seat);

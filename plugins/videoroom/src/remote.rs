@@ -17,8 +17,7 @@ use bifrons_core::codec::Codec;
 use bifrons_core::media::{
     Carries, Fact, IngestId, IngestSetup, MediaKind, Mindex, Plan, Port, PortError, PortRequest,
 };
-use bifrons_core::plugin::Host;
-use bifrons_core::plugin::Id;
+use bifrons_core::plugin::{Home, Host, Id};
 use bifrons_core::rtp::{Extension, ExtensionIds, Ssrc};
 use bifrons_core::sdp::OpusParameters;
 use serde_json::{Value, json};
@@ -322,7 +321,7 @@ fn no_remote(user: &Id) -> Refusal {
     Refusal::new(Code::NoSuchFeed, format!("No such remote publisher ({user})"))
 }
 
-/// Opens both ports of a remote publisher, on a shard that the room's id chooses; also the address
+/// Opens both ports of a remote publisher, on the shard that is its room's home; also the address
 /// to show, where the request asked for one.
 fn open(
     host: &mut dyn Host,
@@ -332,9 +331,7 @@ fn open(
     let key = srtp(body)?;
     let interface = parsed(body, "iface")?;
     let group = parsed(body, "mcast")?;
-    let text = room.to_string();
-    let sum = text.bytes().fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
-    let shard = sum % host.shards().max(1);
+    let shard = Home::of(room).shard(host.shards().into());
     let failed = |error: PortError| {
         let text = match error {
             PortError::Refused(text) => text,

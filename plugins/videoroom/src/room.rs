@@ -4,8 +4,7 @@ use crate::participant::{For, Participant, Presence, Stream};
 use crate::settings::{DummyStream, Settings};
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{MediaKind, Mindex};
-use bifrons_core::plugin::Id;
-use bifrons_core::plugin::{HandleKey, Host, HostExt};
+use bifrons_core::plugin::{HandleKey, Home, Host, HostExt, Id};
 use bifrons_core::sdp::OpusParameters;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -28,6 +27,11 @@ pub(crate) struct Room {
 }
 
 impl Room {
+    /// Where its publishers and their audience live, as long as that is no fuller than elsewhere.
+    pub(crate) fn home(&self) -> Home {
+        Home::of(&self.id)
+    }
+
     /// A room with nobody in it but its dummy, if it is to have one.
     pub(crate) fn new(
         host: &mut dyn Host,

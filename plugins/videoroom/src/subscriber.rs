@@ -88,6 +88,7 @@ impl VideoRoom {
             return Err(Refusal::new(Code::InvalidSdp, text));
         }
         let (room_id, handle) = (room.id.clone(), request.handle);
+        host.place(handle, room.home());
         if let Some(room) = self.rooms.get_mut(&room_id) {
             room.subscribers.insert(handle);
         }

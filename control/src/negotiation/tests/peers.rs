@@ -2,6 +2,7 @@
 
 use super::*;
 use bifrons_core::media::{DownReason, Fact};
+use bifrons_core::plugin::Home;
 use bifrons_core::srtp::SrtpProfile;
 
 fn up(peer: PeerId) -> ShardEvent {
@@ -136,4 +137,26 @@ fn an_operator_sees_no_passwords() {
     assert!(answer.media[0].value("ice-pwd").is_some());
     assert_eq!(view.remote_candidates, [theirs]);
     assert!(!view.local_candidates.is_empty());
+}
+
+#[test]
+fn a_peer_moves_to_its_home_as_long_as_no_shard_knows_of_it() {
+    let mut bench = Bench::new(3);
+    let offer = bench.offer(ADA, CHROMIUM);
+    let first = bench.peer(ADA);
+    let home = (first.shard + 1) % 3;
+    bench.negotiation.place(ADA, Home::Shard(home));
+    let answer = bench.answer(ADA, &offer).to_string();
+    assert_eq!(bench.peer(ADA).shard, home);
+    let [(shard, ShardCommand::Open(setup))] = &bench.sent()[..] else { panic!("one opening") };
+    assert_eq!((*shard, setup.peer), (home, bench.peer(ADA)));
+    assert!(answer.contains(&setup.transport.local.ufrag), "the credentials name the new one");
+    assert!(answer.contains(&format!(" {} typ host", 9000 + u16::from(home))));
+    // The slot it had serves the next one.
+    bench.negotiation.place(BOB, Home::Shard(first.shard));
+    bench.offer(BOB, CHROMIUM);
+    assert_eq!(bench.peer(BOB).slot, first.slot);
+    // One that a shard has stays.
+    bench.negotiation.place(ADA, Home::Shard(first.shard));
+    assert_eq!(bench.peer(ADA).shard, home);
 }

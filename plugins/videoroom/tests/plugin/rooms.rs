@@ -356,3 +356,16 @@ fn an_empty_tree_is_a_configuration() {
     let reply = stage.sync(request("create", json!({ "room": 5, "permanent": true })));
     assert_eq!(reply["permanent"], true);
 }
+
+#[test]
+fn a_room_is_one_home_for_publishers_and_subscribers() {
+    let mut stage = Stage::new();
+    for room in [1, 2] {
+        stage.create(json!({ "room": room }));
+    }
+    let (ada, bob) = (stage.publisher(1, 10), stage.publisher(2, 20));
+    let cyd = stage.watcher(1, json!([{ "feed": 10 }]));
+    let homes = &stage.world.homes;
+    assert!(homes.contains_key(&ada) && homes.get(&ada) == homes.get(&cyd));
+    assert_ne!(homes.get(&ada), homes.get(&bob));
+}
