@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 const ROOM: u64 = 1818;
-const PUBLISHERS: usize = 6;
+const PUBLISHERS: usize = 24;
 
 /// Somebody in the room, with a session of its own.
 struct Member {
