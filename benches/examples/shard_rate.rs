@@ -5,7 +5,8 @@
 //!     sudo unshare -n target/release/examples/shard_rate [subscribers] [turns]
 //!
 //! In a network namespace of its own (`unshare -n`) packets leave through the real engine onto an
-//! `ifb` device, which frees them: a network card with segmentation and checksum offload and a free
+//! `ifb` device, which frees them, by the socket ("null device") and by a packet ring with frames
+//! ("packet ring"): a network card with segmentation and checksum offload and a free
 //! driver. Elsewhere only the engine that drops everything is measured. The bare loop opens each
 //! packet once, writes one fixed header a subscriber, seals by the same kernel and sends by the same
 //! engine; it keeps no books, chooses no layers and forgets what it sent. Sealing the publisher's
@@ -15,13 +16,14 @@ use bifrons_benches::plain_packet;
 use bifrons_benches::room::{Layout, Nowhere, Publisher, Room, Stream, VIDEO, address, material};
 use bifrons_core::dtls::Role;
 use bifrons_core::srtp::{MasterKey, OpenKey, RtpIndex, SrtpProfile};
+use bifrons_datapath::bypass;
 use bifrons_datapath::cores::cpu_time;
 use bifrons_datapath::engine::{Engine, EngineChoice, EngineOptions, open_engine};
 use bifrons_datapath::queue::Doorbell;
 use bifrons_datapath::seal::{Job, Kernel, Run, SenderKey};
 use bifrons_datapath::udp::{SocketOptions, UdpCapabilities, open};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 
 /// Turns between two looks at the clock; their packets are sealed before.
@@ -169,8 +171,34 @@ fn engines(subscribers: usize) -> io::Result<Vec<(&'static str, Box<dyn Engine>)
         let bell = Doorbell::new()?;
         let (engine, _, _) = open_engine(EngineChoice::Auto, vec![socket], &bell, &options)?;
         engines.push(("null device", engine));
+        engines.push(("packet ring", by_ring(subscribers)?));
     }
     Ok(engines)
+}
+
+/// An engine whose packets go around the sockets, once it knows the way to every subscriber.
+fn by_ring(subscribers: usize) -> io::Result<Box<dyn Engine>> {
+    let ip = IpAddr::from([10, 99, 0, 1]);
+    let socket = open(ip, 9001, &SocketOptions::default())?;
+    let options = EngineOptions::new(UdpCapabilities::probe());
+    let bell = Doorbell::new()?;
+    let (mut engine, _, _) = open_engine(EngineChoice::Auto, vec![socket], &bell, &options)?;
+    let mut prepared = bypass::prepare(&[ip], None, &[bell], 7)?;
+    println!("packet ring on {}", prepared.devices.join("; "));
+    if let Some(bypass) = prepared.shards.pop() {
+        engine.attach_bypass(bypass);
+    }
+    loop {
+        let before = engine.counters().bypass.datagrams;
+        for n in 1..=subscribers {
+            engine.room(1)?;
+            engine.send(0, address(n), 1, 0);
+        }
+        engine.turn(Some(Duration::from_millis(1)), 1, &mut |_| {})?;
+        if engine.counters().bypass.datagrams - before == subscribers as u64 {
+            return Ok(engine);
+        }
+    }
 }
 
 fn main() -> io::Result<()> {

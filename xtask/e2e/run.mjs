@@ -25,6 +25,7 @@ import mixed from './scenarios/mixed.mjs';
 import mountpoints from './scenarios/mountpoints.mjs';
 import pages from './scenarios/pages.mjs';
 import secure from './scenarios/secure.mjs';
+import rings from './scenarios/rings.mjs';
 import senders from './scenarios/senders.mjs';
 import streaming from './scenarios/streaming.mjs';
 import videoroom from './scenarios/videoroom.mjs';
@@ -59,7 +60,7 @@ function plan() {
       }
     }
   }
-  const others = [...secure, ...pages, ...demos, ...mixed, ...senders, ...streaming, ...mountpoints, ...clients, ...whip, ...events];
+  const others = [...secure, ...pages, ...demos, ...mixed, ...senders, ...rings, ...streaming, ...mountpoints, ...clients, ...whip, ...events];
   for (const scenario of others) {
     if (scenario.servers && !scenario.servers.includes(options.server)) continue;
     const variants = scenario.each ? browsers.map((name) => [name]) : [scenario.browsers ?? []];
@@ -140,6 +141,7 @@ class Runner {
           python: options.python,
           whip: options.whip,
           server: options.server,
+          binary: options.binary && resolve(options.binary),
           note: (text) => notes.push(text),
         });
       };

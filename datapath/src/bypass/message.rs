@@ -208,7 +208,7 @@ fn link(body: &[u8]) -> Option<Link> {
             _ => {}
         }
     }
-    let ethernet = kind == libc::ARPHRD_ETHER && !is(libc::IFF_LOOPBACK) && !is(libc::IFF_NOARP);
+    let ethernet = kind == libc::ARPHRD_ETHER && !is(libc::IFF_LOOPBACK);
     Some(Link {
         index,
         name,

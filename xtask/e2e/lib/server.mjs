@@ -106,6 +106,7 @@ ${certificates(folder)}admin: {
 	admin_base_path = "/admin"
 	admin_http = true
 	admin_port = 7088
+	metrics = true
 }
 `,
     'janus.transport.websockets.jcfg': `general: {
@@ -153,22 +154,28 @@ admin: {
 
 /**
  * Starts `kind` ("bifrons" or "janus") and waits until both transports accept connections.
- * `general` adds lines to the section of that name.
+ * `general` adds lines to the section of that name, `more` files in place of those of the same name,
+ * or behind them if they begin with `+`. `space` names a network namespace to start in, where it is
+ * reached at `host`.
  *
  * Resolves with `{ kind, version, log, stop, alive }`; rejects with a sentence when it does not come up.
  */
-export async function startServer({ kind, binary, demos, artifacts, general = '' }) {
+export async function startServer({ kind, binary, demos, artifacts, general = '', more = {}, space, host = '127.0.0.1' }) {
   const folder = join(artifacts, 'conf');
   mkdirSync(folder, { recursive: true });
   certify(folder);
-  for (const [name, text] of Object.entries(configuration(folder, general))) {
-    writeFileSync(join(folder, name), text);
+  const files = configuration(folder, general);
+  for (const [name, text] of Object.entries(more)) {
+    files[name] = text.startsWith('+') ? (files[name] ?? '') + text.slice(1) : text;
   }
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
   const log = join(artifacts, `${kind}.log`);
   const out = createWriteStream(log);
   const program = kind === 'janus' ? 'janus' : binary;
   const env = { ...process.env, BIFRONS_DEMOS: demos ?? '' };
-  const child = spawn(program, ['-F', folder], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const within = space ? ['ip', 'netns', 'exec', space] : [];
+  const [command, ...words] = [...within, program, '-F', folder];
+  const child = spawn(command, words, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   child.stdout.pipe(out);
   child.stderr.pipe(out);
   let ended = null;
@@ -177,7 +184,7 @@ export async function startServer({ kind, binary, demos, artifacts, general = ''
     child.on('error', (error) => resolve((ended = error.message)));
   });
   const alive = () => ended === null;
-  await reachable([8088, 8089, 8188, 8989, 7088, 7188], () => ended, log);
+  await reachable(host, [8088, 8089, 8188, 8989, 7088, 7188], () => ended, log);
   const stop = async () => {
     if (!alive()) return ended;
     child.kill('SIGTERM');
@@ -190,10 +197,10 @@ export async function startServer({ kind, binary, demos, artifacts, general = ''
 }
 
 /** Resolves once every port accepts a connection; gives up after ten seconds or when it ended. */
-async function reachable(ports, ended, log) {
+async function reachable(host, ports, ended, log) {
   const deadline = Date.now() + 10_000;
   for (const port of ports) {
-    while (!(await accepts(port))) {
+    while (!(await accepts(host, port))) {
       if (ended() !== null) throw new Error(`the server ended (${ended()}); see ${log}`);
       if (Date.now() > deadline) throw new Error(`nothing listens on port ${port}; see ${log}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -201,9 +208,9 @@ async function reachable(ports, ended, log) {
   }
 }
 
-function accepts(port) {
+function accepts(host, port) {
   return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port });
+    const socket = connect({ host, port });
     socket.on('connect', () => resolve(socket.destroy() && true));
     socket.on('error', () => resolve(false));
   });
