@@ -25,6 +25,7 @@ use bifrons_datapath::udp::{SocketOptions, UdpCapabilities, open};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
+use std::time::Duration;
 
 /// Turns between two looks at the clock; their packets are sealed before.
 const TURNS: usize = 16;

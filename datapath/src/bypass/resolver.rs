@@ -85,6 +85,8 @@ struct World {
     links: HashMap<u32, Link>,
     segments: HashMap<u32, bool>,
     neighbours: HashMap<(u32, IpAddr), Known>,
+    /// Hop limits by device and family (IPv6 or not), as last read.
+    hops: HashMap<(u32, bool), u8>,
 }
 
 /// See the module.
@@ -113,7 +115,7 @@ impl Resolver {
         ports: Vec<Port>,
         bell: &Doorbell,
     ) -> io::Result<Self> {
-        let (links, segments, neighbours) = Default::default();
+        let (links, segments, neighbours, hops) = Default::default();
         let desk = |port| Desk { port, destinations: HashMap::new(), behind: false };
         let now = Instant::now();
         let mut resolver = Resolver {
@@ -121,7 +123,7 @@ impl Resolver {
             listener: Listener::open()?,
             asker: Asker::open()?,
             bell: bell.clone(),
-            world: World { rings, trains, dscp, links, segments, neighbours },
+            world: World { rings, trains, dscp, links, segments, neighbours, hops },
             desks: ports.into_iter().map(desk).collect(),
             rerouted: now,
             swept: now,
@@ -238,7 +240,8 @@ impl Resolver {
                         };
                         let destination = desk.destinations.entry(place).insert_entry(destination);
                         let answers = &mut desk.port.answers;
-                        desk.behind |= !tell(&self.world, answers, place, destination.into_mut());
+                        desk.behind |=
+                            !tell(&mut self.world, answers, place, destination.into_mut());
                     }
                 }
             }
@@ -247,6 +250,7 @@ impl Resolver {
 
     /// Asks for all routes again.
     fn reroute(&mut self) {
+        self.world.hops.clear();
         for desk in &mut self.desks {
             for destination in desk.destinations.values_mut() {
                 destination.route =
@@ -272,7 +276,7 @@ impl Resolver {
             let answers = &mut desk.port.answers;
             for (&place, destination) in &mut desk.destinations {
                 if which(destination) {
-                    desk.behind |= !tell(&self.world, answers, place, destination);
+                    desk.behind |= !tell(&mut self.world, answers, place, destination);
                 }
             }
         }
@@ -281,7 +285,7 @@ impl Resolver {
 
 /// Tells a shard of a way, unless it knows; false if there was no room.
 fn tell(
-    world: &World,
+    world: &mut World,
     answers: &mut Tx<Answer>,
     place: u32,
     destination: &mut Destination,
@@ -354,7 +358,9 @@ impl World {
     }
 
     /// What is to be done with datagrams for a destination.
-    fn judge(&self, destination: &Destination) -> Verdict {
+    fn judge(&mut self, destination: &Destination) -> Verdict {
+        let to = destination.remote.ip().to_canonical();
+        let hops = self.hops_to(destination, to);
         let Some((link, device, vlan)) = self.device(destination) else { return Verdict::Unfit };
         let Some(known) = self.neighbour(destination) else { return Verdict::Unresolved };
         let Some((route, from)) = destination.route.zip(link.address) else {
@@ -367,8 +373,7 @@ impl World {
             ip if ip.is_unspecified() => route.source,
             ip => Some(ip),
         };
-        let to = destination.remote.ip().to_canonical();
-        let marking = Marking { dscp: self.dscp, hops: hops(to, &link.name) };
+        let marking = Marking { dscp: self.dscp, hops };
         let frame = ip.and_then(|ip| {
             let from = SocketAddr::new(ip, destination.local.port());
             Frame::new(&hop, from, SocketAddr::new(to, destination.remote.port()), marking)
@@ -377,6 +382,13 @@ impl World {
         let cuts = vlan.is_none() && self.segments.get(&link.index) == Some(&true);
         let trains = self.trains && cuts;
         frame.map_or(Verdict::Unfit, |frame| Verdict::Ring { device, trains, frame })
+    }
+
+    /// The hop limit the kernel would send with, read once between two looks at all routes.
+    fn hops_to(&mut self, destination: &Destination, to: IpAddr) -> u8 {
+        let device = destination.route.map_or(0, |route| route.device);
+        let name = self.links.get(&device).map_or("", |link| &link.name);
+        *self.hops.entry((device, to.is_ipv6())).or_insert_with(|| hops(to, name))
     }
 
     /// The device of a destination, the ring it leaves by, and its tag there.
@@ -392,7 +404,7 @@ impl World {
     }
 }
 
-/// The hop limit the kernel would send with.
+/// What the kernel's settings say of the hop limit.
 fn hops(to: IpAddr, device: &str) -> u8 {
     let path = match to {
         IpAddr::V4(_) => "/proc/sys/net/ipv4/ip_default_ttl".to_owned(),

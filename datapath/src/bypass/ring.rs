@@ -8,7 +8,7 @@
 //!
 //! Bounds: 510 frames of 20 KiB where trains go whole, 2048 of one packet where they do not; 10 or
 //! 4 MiB of kernel memory. Frames the driver has no room for stay marked and are offered again; after
-//! [`PATIENCE`] offers in vain they are shed.
+//! [`PATIENCE`] offers in vain they are shed, and the ring counts as full for the next [`REST`] tries.
 
 use super::frame::{Frame, LONGEST};
 use crate::engine::EngineCounters;
@@ -25,6 +25,8 @@ const DATA_AT: usize = 32;
 const LEN_AT: usize = 4;
 /// Offers in vain before what waits is shed. One comes with each flush, or each millisecond.
 const PATIENCE: u32 = 64;
+/// Tries that a ring which took nothing is spared.
+const REST: u32 = 1024;
 /// Bytes that may be under way at once: the ring's own, and the kernel's books.
 const SEND_BUFFER: i32 = 32 << 20;
 
@@ -131,6 +133,8 @@ pub(crate) struct TxRing {
     /// How many are.
     waiting: usize,
     in_vain: u32,
+    /// Tries it is spared yet.
+    resting: u32,
 }
 
 impl TxRing {
@@ -154,7 +158,17 @@ impl TxRing {
         let memory = Mapping::new(&socket, shape.block() * shape.blocks)?;
         let loads = vec![Load::default(); shape.frames()].into();
         let frame = shape.frame;
-        Ok(TxRing { memory, socket, loads, frame, next: 0, first: 0, waiting: 0, in_vain: 0 })
+        Ok(TxRing {
+            memory,
+            socket,
+            loads,
+            frame,
+            next: 0,
+            first: 0,
+            waiting: 0,
+            in_vain: 0,
+            resting: 0,
+        })
     }
 
     /// Whether this kernel takes trains (`VIRTIO_NET_HDR_GSO_UDP_L4`, since 6.2): tried with one to
@@ -196,6 +210,10 @@ impl TxRing {
     /// 0. False if the ring is full, or it does not fit a frame.
     #[inline]
     pub(crate) fn put(&mut self, frame: &Frame, payload: &[u8], segment: u16) -> bool {
+        if self.resting > 0 {
+            self.resting -= 1;
+            return false;
+        }
         let at = self.next;
         let full = self.waiting == self.loads.len();
         let ours = self.status(at).load(Ordering::Acquire) & OURS_MASK == libc::TP_STATUS_AVAILABLE;
@@ -275,7 +293,7 @@ impl TxRing {
             self.status(at).store(libc::TP_STATUS_AVAILABLE, Ordering::Release);
             at = self.after(at);
         }
-        (self.next, self.waiting, self.in_vain) = (self.first, 0, 0);
+        (self.next, self.waiting, self.in_vain, self.resting) = (self.first, 0, 0, REST);
     }
 }
 

@@ -348,6 +348,26 @@ fn frames_are_tagged_for_the_device_below_a_vlan() {
     });
 }
 
+/// A wire without a far end, whose neighbour's entry stays all the same.
+#[test]
+fn a_device_that_takes_nothing_is_given_up_for_a_while() {
+    apart(|wire| {
+        let (_far, at) = wire.listen("10.8.0.2");
+        assert!(ip("neigh replace 10.8.0.2 lladdr 02:00:00:00:77:02 dev va nud permanent"));
+        let mut rig = Rig::new(EngineChoice::Auto);
+        rig.until((0, at), b"hello", |counted| counted.datagrams);
+        wire.far(|| assert!(ip("link set vb down")));
+        rig.until((0, at), b"lost", |counted| counted.full);
+        let counters = rig.engine.counters();
+        assert!((1..=510).contains(&counters.shed), "{counters:?}");
+        let before = counters.bypass;
+        rig.send(0, at, b"by the socket", 0);
+        rig.turn();
+        assert_eq!(rig.counted().full - before.full, 1);
+        assert_eq!(rig.counted().datagrams, before.datagrams);
+    });
+}
+
 /// A stale entry is used, but one train goes by the socket so that the kernel asks.
 #[test]
 fn a_stale_neighbour_is_confirmed_by_an_ordinary_send() {
