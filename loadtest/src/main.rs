@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bifrons_loadtest::comparison::{Comparison, Side};
-use bifrons_loadtest::scenario::{Api, Data, Echo, ScenarioError, Streaming, VideoRoom};
+use bifrons_loadtest::scenario::{Api, Data, Echo, Ladder, ScenarioError, Streaming, VideoRoom};
 use clap::{Args, Parser, Subcommand};
 use options::{MediaOptions, ReportOptions, Server};
 
@@ -28,6 +28,8 @@ enum Scenario {
     Videoroom(VideoRoomOptions),
     /// One source in a mountpoint and its viewers
     Streaming(StreamingOptions),
+    /// The same, the load raised until packets are lost; windows of --seconds
+    Ladder(LadderOptions),
     /// A VideoRoom publisher of data and subscribers that hear it
     Data(DataOptions),
     /// One peer in the EchoTest
@@ -81,6 +83,29 @@ struct StreamingOptions {
     /// Viewers of the mountpoint
     #[arg(long, default_value_t = 200)]
     viewers: u32,
+}
+
+#[derive(Args)]
+struct LadderOptions {
+    #[command(flatten)]
+    server: Server,
+    #[command(flatten)]
+    media: MediaOptions,
+    /// Viewers of the mountpoint
+    #[arg(long, default_value_t = 200)]
+    viewers: u32,
+    /// Share of packets whose loss ends the climb, 0..1
+    #[arg(long, default_value_t = 0.005)]
+    loss: f64,
+    /// Write the figures as one JSON object to this file as well; `-` prints them instead
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Windows at most
+    #[arg(long, default_value_t = 16)]
+    rungs: usize,
+    /// Fewest packets a second that have to be carried
+    #[arg(long)]
+    min_rate: Option<f64>,
 }
 
 #[derive(Args)]
@@ -166,6 +191,7 @@ fn main() -> ExitCode {
             match arguments.scenario {
                 Scenario::Videoroom(options) => videoroom(options).await,
                 Scenario::Streaming(options) => streaming(options).await,
+                Scenario::Ladder(options) => ladder(options).await,
                 Scenario::Data(options) => data(options).await,
                 Scenario::Echotest(options) => echotest(options).await,
                 Scenario::Api(options) => api(options).await,
@@ -197,6 +223,19 @@ async fn streaming(options: StreamingOptions) -> Result<ExitCode, ScenarioError>
         viewers: options.viewers,
     };
     options.report.tell(&scenario.run().await?)
+}
+
+async fn ladder(options: LadderOptions) -> Result<ExitCode, ScenarioError> {
+    let streaming = Streaming {
+        target: options.server.target(),
+        media: options.media.media(),
+        viewers: options.viewers,
+    };
+    let report = Ladder { streaming, loss: options.loss, most_rungs: options.rungs }.run().await?;
+    options::tell(options.json.as_deref(), &report, report.to_json())?;
+    let carried = report.best().map_or(0.0, |rung| rung.report.delivered_per_s());
+    let enough = carried > 0.0 && options.min_rate.is_none_or(|least| carried >= least);
+    Ok(if enough { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Every message has to reach every subscriber.
@@ -253,14 +292,7 @@ async fn api(options: ApiOptions) -> Result<ExitCode, ScenarioError> {
         server: options.server_pid,
     };
     let report = scenario.run().await?;
-    match &options.json {
-        Some(file) if file.as_os_str() == "-" => println!("{:#}", report.to_json()),
-        Some(file) => {
-            std::fs::write(file, format!("{:#}\n", report.to_json()))?;
-            println!("{report}");
-        }
-        None => println!("{report}"),
-    }
+    options::tell(options.json.as_deref(), &report, report.to_json())?;
     let in_time = options.max_p99_ms.is_none_or(|ms| report.latency(0.99).as_millis() <= ms.into());
     let whole = report.errors == 0 && report.unanswered() == 0;
     Ok(if in_time && whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -1,7 +1,9 @@
 //! Options that the scenarios of media share.
 
+use std::fmt::Display;
+use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use bifrons_loadtest::peer::Srtp;
 use bifrons_loadtest::report::{Report, Thresholds};
 use bifrons_loadtest::scenario::{Media, ScenarioError, Target};
 use clap::{Args, ValueEnum};
+use serde_json::Value;
 
 /// The server, and how long it is measured.
 #[derive(Args)]
@@ -48,6 +51,9 @@ pub(crate) struct MediaOptions {
     /// Video payload bits per second of each source
     #[arg(long, default_value_t = 2_000_000)]
     bitrate: u64,
+    /// Video frames a second
+    #[arg(long, default_value_t = 25.0)]
+    fps: f64,
     /// The packets of a frame leave at once; this is how it is unless --paced
     #[arg(long, conflicts_with = "paced")]
     bursts: bool,
@@ -63,6 +69,9 @@ pub(crate) struct MediaOptions {
     /// The SRTP profile every peer offers; the server chooses if left out
     #[arg(long, value_enum)]
     profile: Option<Profile>,
+    /// Receivers only count, and open a sample, all but one in 50: many more fit a core
+    #[arg(long)]
+    light: bool,
     /// Connect everybody and send nothing
     #[arg(long)]
     silent: bool,
@@ -82,15 +91,30 @@ impl MediaOptions {
             audio: !self.no_audio,
             video: !self.no_video,
             rate_bps: self.bitrate,
+            frame_interval: Duration::from_secs_f64(1.0 / self.fps.clamp(1.0, 1000.0)),
             paced: self.paced.filter(|_| !self.bursts).unwrap_or_default(),
             srtp: match self.profile {
                 None => Srtp::Any,
                 Some(Profile::Gcm) => Srtp::Gcm,
                 Some(Profile::Cm) => Srtp::Cm,
             },
+            light: self.light,
             silent: self.silent,
         }
     }
+}
+
+/// Prints the report and writes its JSON to `file`, or prints that alone if it is `-`.
+pub(crate) fn tell(file: Option<&Path>, report: &impl Display, json: Value) -> io::Result<()> {
+    match file {
+        Some(file) if file.as_os_str() == "-" => println!("{json:#}"),
+        Some(file) => {
+            std::fs::write(file, format!("{json:#}\n"))?;
+            println!("{report}");
+        }
+        None => println!("{report}"),
+    }
+    Ok(())
 }
 
 /// What is done with the figures.
@@ -116,14 +140,7 @@ pub(crate) struct ReportOptions {
 impl ReportOptions {
     /// Writes and prints the report; the exit status says whether every bound was kept.
     pub(crate) fn tell(&self, report: &Report) -> Result<ExitCode, ScenarioError> {
-        match &self.json {
-            Some(file) if file.as_os_str() == "-" => println!("{:#}", report.to_json()),
-            Some(file) => {
-                std::fs::write(file, format!("{:#}\n", report.to_json()))?;
-                println!("{report}");
-            }
-            None => println!("{report}"),
-        }
+        tell(self.json.as_deref(), report, report.to_json())?;
         let failures = report.failures(&Thresholds {
             loss: self.max_loss,
             p99: self.max_p99_ms.map(Duration::from_millis),

@@ -39,6 +39,10 @@ pub struct Report {
     pub bytes: u64,
     /// Whole video frames delivered.
     pub frames: u64,
+    /// Packets that light receivers opened as a sample, all authentic.
+    pub sampled: u64,
+    /// Those they opened that were not; they are not counted as delivered.
+    pub forged: u64,
     /// Delay from the sender's write to the receiver's read, microseconds.
     pub latency_us: Histogram<u64>,
     /// The same of the last packet of each video frame.
@@ -74,6 +78,8 @@ impl Default for Report {
             late: 0,
             bytes: 0,
             frames: 0,
+            sampled: 0,
+            forged: 0,
             latency_us: latency_histogram(),
             frame_us: latency_histogram(),
             server: None,
@@ -239,6 +245,7 @@ impl Report {
                 failed.push(format!("{name} {value:.6} is {side} {bound}"));
             }
         };
+        check("forged packets", Some(self.forged as f64), Some(0.0), true);
         check("loss", Some(self.loss()), bounds.loss, true);
         check("p99 ms", Some(p99), bounds.p99.map(|p| p.as_secs_f64() * 1e3), true);
         check("CPU us/packet", self.cpu_us(), bounds.cpu_us, true);
@@ -261,6 +268,8 @@ impl Report {
             "loss": self.loss(),
             "delivered_bytes": self.bytes,
             "frames": self.frames,
+            "sampled_packets": self.sampled,
+            "forged_packets": self.forged,
             "latency_p50_us": self.latency_us.value_at_quantile(0.5),
             "latency_p99_us": self.latency_us.value_at_quantile(0.99),
             "latency_max_us": self.latency_us.max(),
@@ -321,6 +330,9 @@ impl fmt::Display for Report {
             let share = share * 100.0;
             writeln!(f, "  peers       {setup:.2} ms CPU to set one up, {idle:.0} KiB while idle")?;
             writeln!(f, "  server      {share:.1} % of a core")?;
+        }
+        if self.sampled > 0 {
+            writeln!(f, "  sample      {} opened, {} forged", self.sampled, self.forged)?;
         }
         let (idle, setup) = (self.generator_idle() * 100.0, self.setup.as_secs_f64());
         write!(f, "  generator   {idle:.0} % idle, {} refused, ", self.refused)?;

@@ -7,6 +7,7 @@
 //! turns, each round with a fresh process; the table shows medians.
 
 use crate::Outcome;
+use crate::bars::{self, BarsOptions};
 use crate::command::Invocation;
 use crate::conformance::Opponent;
 use crate::debian;
@@ -20,7 +21,7 @@ use std::process::{Child, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 /// The server's and the generator's address on the veth pair.
-const ADDRESS: [&str; 2] = ["10.78.0.1", "10.78.0.2"];
+pub(crate) const ADDRESS: [&str; 2] = ["10.78.0.1", "10.78.0.2"];
 
 /// Each end gets a session of its own and goes before what else the machine does. Without a session
 /// apart, the kernel's automatic groups weigh the two as one, and a server of many threads starves
@@ -62,40 +63,44 @@ pub(crate) struct BenchOptions {
     generator_core: u32,
 }
 
-/// What can be measured without another server.
+/// Measurements of another kind.
 #[derive(Subcommand)]
 enum BenchPart {
+    /// The bars that the datapath is held to, beside Debian's janus, tuned and as installed
+    Bars(BarsOptions),
     /// Instructions a forwarded packet, beside the baseline
     Instructions(InstructionOptions),
 }
 
 /// Builds, measures in turns, prints the table.
 pub(crate) fn run(tree: &Tree, options: &BenchOptions) -> Outcome<ExitCode> {
-    if let Some(BenchPart::Instructions(options)) = &options.part {
-        return instructions::run(tree, options);
+    match &options.part {
+        Some(BenchPart::Bars(options)) => return bars::run(tree, options),
+        Some(BenchPart::Instructions(options)) => return instructions::run(tree, options),
+        None => {}
     }
     if !debian::is_root() {
         return Err("network namespaces and pinning need root; start this with sudo".to_owned());
     }
     debian::ensure(debian::BUILD)?;
     debian::ensure(debian::NETWORK)?;
-    let mut sides = vec![Side::new(Opponent::Bifrons, tree)];
+    let mut sides = vec![Side::new(Setup::ours(tree, "release"))];
     match options.against {
         Some(Opponent::Mute) => return Err("a mute server forwards nothing to measure".to_owned()),
         Some(Opponent::Janus) => {
             debian::ensure(debian::STOCK_JANUS)?;
-            sides.push(Side::new(Opponent::Janus, tree));
+            sides.push(Side::new(Setup::JANUS));
         }
         Some(Opponent::Bifrons) | None => {}
     }
-    let generator = build(tree)?;
+    let generator = build(tree, "release", "")?;
     let folder = tree.target.join("bench");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let network = Network::build(options)?;
+    let network = Network::build([options.server_core, options.generator_core])?;
     for round in 1..=options.rounds {
         for side in &mut sides {
-            let report = folder.join(format!("{}-{round}.json", side.name));
-            println!("── round {round} of {}: {}", options.rounds, side.name);
+            let report = folder.join(format!("{}-{round}.json", side.setup.name));
+            println!("── round {round} of {}: {}", options.rounds, side.setup.name);
             measure(&network, side, &generator, &folder, &report, options)?;
             side.reports.push(report);
         }
@@ -103,41 +108,61 @@ pub(crate) fn run(tree: &Tree, options: &BenchOptions) -> Outcome<ExitCode> {
     let mut table = Invocation::new(&generator.to_string_lossy(), "compare");
     for side in &sides {
         let files: Vec<_> = side.reports.iter().map(|file| file.display().to_string()).collect();
-        table = table.arg(format!("{}={}", side.name, files.join(",")));
+        table = table.arg(format!("{}={}", side.setup.name, files.join(",")));
     }
     println!();
-    describe_host();
+    println!("{}", host());
     let done = table.run("the figures")?;
     Ok(if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A server that is measured.
 struct Side {
-    name: &'static str,
-    program: PathBuf,
+    setup: Setup,
     reports: Vec<PathBuf>,
 }
 
 impl Side {
-    fn new(which: Opponent, tree: &Tree) -> Self {
-        let (name, program) = match which {
-            Opponent::Janus => ("janus", PathBuf::from("janus")),
-            Opponent::Bifrons | Opponent::Mute => ("bifrons", tree.appliance("release")),
-        };
-        Self { name, program, reports: Vec::new() }
+    fn new(setup: Setup) -> Self {
+        Self { setup, reports: Vec::new() }
+    }
+}
+
+/// A program and how it is configured.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) name: &'static str,
+    pub(crate) program: Option<PathBuf>,
+    /// More lines of `general`.
+    pub(crate) general: &'static str,
+    /// More sections.
+    pub(crate) sections: &'static str,
+}
+
+impl Setup {
+    /// Debian's janus as installed.
+    pub(crate) const JANUS: Setup =
+        Setup { name: "janus", program: None, general: "", sections: "" };
+
+    /// Ours as configured by default.
+    pub(crate) fn ours(tree: &Tree, profile: &str) -> Self {
+        let program = Some(tree.appliance(profile));
+        Self { name: "bifrons", program, general: "", sections: "" }
     }
 }
 
 /// Builds both programs in one go, so that what they share is compiled once; returns the
-/// generator's path.
-fn build(tree: &Tree) -> Outcome<PathBuf> {
-    let packages = "build --release --package bifrons-control --package bifrons-loadtest";
+/// generator's path. `more` goes to cargo too.
+pub(crate) fn build(tree: &Tree, profile: &str, more: &str) -> Outcome<PathBuf> {
+    let release = if profile == "release" { "--release" } else { "" };
+    let packages =
+        format!("build {release} --package bifrons-control --package bifrons-loadtest {more}");
     let title = "building bifrons and the load generator (the first time takes some minutes)";
     let build = serve::stamp(tree)
         .iter()
-        .fold(Invocation::cargo(packages), |build, (key, value)| build.env(key, value));
+        .fold(Invocation::cargo(&packages), |build, (key, value)| build.env(key, value));
     if build.within(&tree.root).run(title)? {
-        return Ok(tree.target.join("release").join("bifrons-loadtest"));
+        return Ok(tree.target.join(profile).join("bifrons-loadtest"));
     }
     Err("that did not compile; the compiler's message is above".to_owned())
 }
@@ -151,7 +176,7 @@ fn measure(
     report: &Path,
     options: &BenchOptions,
 ) -> Outcome<()> {
-    let mut server = Server::start(network, side, folder, options.server_core)?;
+    let mut server = Server::start(network, &side.setup, folder, options.server_core)?;
     let generator = |arguments: &str| {
         let target = format!("--url ws://{}:8188 --local-ip {}", ADDRESS[0], ADDRESS[1]);
         let core = options.generator_core;
@@ -159,14 +184,7 @@ fn measure(
         let [_, space] = &network.spaces;
         isolated(space, core, &program)
     };
-    let started = Instant::now();
-    while !generator("echotest --seconds 1").holds() {
-        server.alive()?;
-        if started.elapsed() > START_LIMIT {
-            return Err(format!("{} echoed nothing; see {}", side.name, server.log.display()));
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    server.echoes(|| generator("echotest --seconds 1"))?;
     let load = format!(
         "videoroom --publishers {} --subscribers {} --bitrate {} --seconds {} --server-pid {}",
         options.publishers,
@@ -176,15 +194,15 @@ fn measure(
         server.child.id()
     );
     let invocation = generator(&load).arg("--json").arg(report);
-    if invocation.run(&format!("load on {}", side.name))? {
+    if invocation.run(&format!("load on {}", side.setup.name))? {
         return server.alive();
     }
-    Err(format!("the run against {} failed; its log is {}", side.name, server.log.display()))
+    Err(format!("the run against {} failed; its log is {}", side.setup.name, server.log.display()))
 }
 
 /// A program with its arguments inside `space`, on `core`, in a session of its own. Each step
 /// replaces itself by the next, so the child is the program.
-fn isolated(space: &str, core: u32, program: &str) -> Invocation {
+pub(crate) fn isolated(space: &str, core: u32, program: &str) -> Invocation {
     let mut invocation = Invocation::new("ip", &format!("netns exec {space} setsid sh -c"));
     invocation = invocation.arg(APART).arg("sh");
     let words = format!("taskset -c {core} nice -n -15 {program}");
@@ -192,28 +210,47 @@ fn isolated(space: &str, core: u32, program: &str) -> Invocation {
 }
 
 /// A server under measurement; ended when dropped.
-struct Server {
+pub(crate) struct Server {
     name: &'static str,
-    child: Child,
+    pub(crate) child: Child,
     log: PathBuf,
 }
 
 impl Server {
-    fn start(network: &Network, side: &Side, folder: &Path, core: u32) -> Outcome<Self> {
-        let config = folder.join(format!("{}-config", side.name));
-        write_config(&config, side.name)?;
-        let log = folder.join(format!("{}.log", side.name));
+    pub(crate) fn start(
+        network: &Network,
+        setup: &Setup,
+        folder: &Path,
+        core: u32,
+    ) -> Outcome<Self> {
+        let config = folder.join(format!("{}-config", setup.name));
+        write_config(&config, setup)?;
+        let log = folder.join(format!("{}.log", setup.name));
         let output = fs::File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
         let errors = output.try_clone().map_err(|e| format!("{}: {e}", log.display()))?;
         let [space, _] = &network.spaces;
+        let program = setup.program.clone().unwrap_or_else(|| PathBuf::from("janus"));
         let mut command =
-            isolated(space, core, "").arg(&side.program).arg("-F").arg(&config).into_inner();
+            isolated(space, core, "").arg(&program).arg("-F").arg(&config).into_inner();
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
-        let child = command.spawn().map_err(|e| format!("{}: {e}", side.program.display()))?;
-        Ok(Self { name: side.name, child, log })
+        let child = command.spawn().map_err(|e| format!("{}: {e}", program.display()))?;
+        Ok(Self { name: setup.name, child, log })
     }
 
-    fn alive(&mut self) -> Outcome<()> {
+    /// Waits until the generator, made by `echo`, hears itself.
+    pub(crate) fn echoes(&mut self, echo: impl Fn() -> Invocation) -> Outcome<()> {
+        let started = Instant::now();
+        while !echo().holds() {
+            self.alive()?;
+            if started.elapsed() > START_LIMIT {
+                return Err(format!("{} echoed nothing; see {}", self.name, self.log.display()));
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn alive(&mut self) -> Outcome<()> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => {
@@ -232,8 +269,8 @@ impl Drop for Server {
     }
 }
 
-/// The same configuration for both: WebSockets, the two plugins of the scenarios, no STUN.
-fn write_config(folder: &Path, name: &str) -> Outcome<()> {
+/// The same configuration for all: WebSockets, the plugins of the scenarios, no STUN.
+fn write_config(folder: &Path, setup: &Setup) -> Outcome<()> {
     let library = "/usr/lib/x86_64-linux-gnu/janus";
     let unwanted = [
         "audiobridge",
@@ -242,7 +279,6 @@ fn write_config(folder: &Path, name: &str) -> Outcome<()> {
         "nosip",
         "recordplay",
         "sip",
-        "streaming",
         "textroom",
         "videocall",
         "voicemail",
@@ -251,11 +287,13 @@ fn write_config(folder: &Path, name: &str) -> Outcome<()> {
     let main = format!(
         "general: {{\n  configs_folder = \"{folder}\"\n  plugins_folder = \"{library}/plugins\"\n  \
          transports_folder = \"{library}/transports\"\n  events_folder = \"{library}/events\"\n  \
-         loggers_folder = \"{library}/loggers\"\n  debug_level = 3\n}}\n\
+         loggers_folder = \"{library}/loggers\"\n  debug_level = 3\n  {}\n}}\n{}\n\
          media: {{\n  rtp_port_range = \"20000-40000\"\n}}\n\
          plugins: {{\n  disable = \"{}\"\n}}\n\
          transports: {{\n  disable = \"libjanus_http.so,libjanus_mqtt.so,libjanus_nanomsg.so,\
          libjanus_pfunix.so,libjanus_rabbitmq.so\"\n}}\n",
+        setup.general,
+        setup.sections,
         unwanted.join(","),
         folder = folder.display(),
     );
@@ -263,21 +301,23 @@ fn write_config(folder: &Path, name: &str) -> Outcome<()> {
         ("janus.jcfg", main.as_str()),
         ("janus.transport.websockets.jcfg", "general: {\n  ws = true\n  ws_port = 8188\n}\n"),
         ("janus.plugin.echotest.jcfg", ""),
+        ("janus.plugin.streaming.jcfg", ""),
         ("janus.plugin.videoroom.jcfg", ""),
     ];
-    let failed = |error| format!("the configuration of {name}: {error}");
+    let failed = |error| format!("the configuration of {}: {error}", setup.name);
     fs::create_dir_all(folder).map_err(failed)?;
     files.iter().try_for_each(|(file, text)| fs::write(folder.join(file), text).map_err(failed))
 }
 
 /// Two network namespaces and the veth pair between them; removed when dropped.
-struct Network {
+pub(crate) struct Network {
     /// The server's and the generator's.
-    spaces: [String; 2],
+    pub(crate) spaces: [String; 2],
 }
 
 impl Network {
-    fn build(options: &BenchOptions) -> Outcome<Self> {
+    /// `cores` handle what the server's and the generator's end receive.
+    pub(crate) fn build(cores: [u32; 2]) -> Outcome<Self> {
         let process = std::process::id();
         let network = Self { spaces: ["s", "g"].map(|end| format!("bifrons-{end}-{process}")) };
         let [server, generator] = &network.spaces;
@@ -286,10 +326,7 @@ impl Network {
             ip(&format!("-n {space} link set lo up"))?;
         }
         ip(&format!("-n {server} link add va type veth peer name vb netns {generator}"))?;
-        let ends = [
-            (server, "va", ADDRESS[0], options.server_core),
-            (generator, "vb", ADDRESS[1], options.generator_core),
-        ];
+        let ends = [(server, "va", ADDRESS[0], cores[0]), (generator, "vb", ADDRESS[1], cores[1])];
         for (space, device, address, core) in ends {
             ip(&format!("-n {space} addr add {address}/24 dev {device}"))?;
             ip(&format!("-n {space} link set {device} up"))?;
@@ -326,10 +363,10 @@ fn steer(space: &str, device: &str, core: u32) -> Outcome<()> {
 }
 
 /// The machine the figures belong to: without it they mean nothing.
-fn describe_host() {
+pub(crate) fn host() -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name\t: "));
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    println!("{}, {cores} cores, Linux {}", model.unwrap_or("unknown CPU"), kernel.trim());
+    format!("{}, {cores} cores, Linux {}", model.unwrap_or("unknown CPU"), kernel.trim())
 }

@@ -4,6 +4,7 @@
 //! versions of them. Each command installs what it misses, says what it is doing, and ends with a
 //! sentence a person can act on when it cannot go on. Nothing here is part of the product.
 
+mod bars;
 mod bench;
 mod browser_tests;
 mod checks;

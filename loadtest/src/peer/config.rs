@@ -23,6 +23,9 @@ pub struct PeerConfig {
     pub keep_rtcp: usize,
     /// SRTP profiles offered and accepted.
     pub srtp: Srtp,
+    /// Received RTP goes past the stack: it is counted, a sample of it is opened, nothing is
+    /// reported. Needs one profile.
+    pub light: bool,
 }
 
 impl PeerConfig {
@@ -36,6 +39,7 @@ impl PeerConfig {
             keep_headers: 0,
             keep_rtcp: 0,
             srtp: Srtp::Any,
+            light: false,
         }
     }
 }

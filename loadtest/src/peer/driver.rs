@@ -1,11 +1,15 @@
 //! One engine on one UDP socket, driven by one tokio task.
 
+use std::cell::RefCell;
+use std::io::IoSliceMut;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use quinn_udp::{RecvMeta, UdpSocketState};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, sleep_until, timeout};
@@ -18,11 +22,20 @@ const CALLS: usize = 32;
 const BATCH: usize = 64;
 /// Largest datagram read.
 const DATAGRAM: usize = 2048;
+/// Joined datagrams read in one go.
+const TRAINS: usize = 16;
+/// Largest bundle of joined datagrams.
+const TRAIN_BYTES: usize = 1 << 16;
 /// Socket buffers asked for; the kernel may grant less.
 const SOCKET_BUFFER: usize = 1 << 20;
 
 /// Datagrams the kernel would not take at once, over all peers of the process.
 static REFUSED: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// What joined datagrams are read into: no peer keeps any of it.
+    static TRAIN: RefCell<Vec<u8>> = RefCell::new(vec![0; TRAIN_BYTES]);
+}
 
 /// The clock all peers of this process share for latency.
 pub(super) fn epoch() -> Instant {
@@ -62,9 +75,10 @@ impl Peer {
         options.set_recv_buffer_size(SOCKET_BUFFER)?;
         options.set_send_buffer_size(SOCKET_BUFFER)?;
         let address = socket.local_addr()?;
+        let trains = config.light.then(|| UdpSocketState::new((&socket).into())).transpose()?;
         let engine = Engine::new(config, address, epoch(), Instant::now());
         let (commands, queue) = mpsc::channel(CALLS);
-        tokio::spawn(Driver { engine, socket, queue, waiting: Vec::new() }.run());
+        tokio::spawn(Driver { engine, socket, trains, queue, waiting: Vec::new() }.run());
         Ok(Self { commands, address })
     }
 
@@ -272,6 +286,8 @@ impl Peer {
 struct Driver {
     engine: Engine,
     socket: UdpSocket,
+    /// Datagrams are read as the kernel joined them (`UDP_GRO`).
+    trains: Option<UdpSocketState>,
     queue: mpsc::Receiver<Command>,
     waiting: Vec<(Wanted, oneshot::Sender<Stats>)>,
 }
@@ -329,12 +345,35 @@ impl Driver {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> bool {
+        if self.trains.is_some() {
+            return TRAIN.with_borrow_mut(|train| self.read_trains(train));
+        }
         for _ in 0..BATCH {
             // An error is an empty socket or a far end that refused; neither ends the peer.
             let Ok((len, from)) = self.socket.try_recv_from(buffer) else { return true };
             let datagram = buffer.get(..len).unwrap_or_default();
             if self.engine.receive(Instant::now(), from, datagram).is_err() {
                 return false;
+            }
+        }
+        true
+    }
+
+    fn read_trains(&mut self, buffer: &mut [u8]) -> bool {
+        for _ in 0..TRAINS {
+            let Some(state) = &self.trains else { return false };
+            let mut met = [RecvMeta::default()];
+            let mut into = [IoSliceMut::new(buffer)];
+            let read = self.socket.try_io(Interest::READABLE, || {
+                state.recv((&self.socket).into(), &mut into, &mut met)
+            });
+            let (Ok(_), [met]) = (read, met) else { return true };
+            let now = Instant::now();
+            let train = buffer.get(..met.len).unwrap_or_default();
+            for datagram in train.chunks(met.stride.max(1)) {
+                if self.engine.receive(now, met.addr, datagram).is_err() {
+                    return false;
+                }
             }
         }
         true

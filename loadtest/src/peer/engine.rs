@@ -14,6 +14,7 @@ use str0m::rtp::rtcp::Rtcp;
 use str0m::rtp::{ExtensionValues, RawPacket, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, IceConnectionState, Input, Rtc, RtcError};
 
+use super::light::{Heard, Light, Verdict, delay_us};
 use super::source::{Source, Written};
 use super::{PeerConfig, PeerError, Received, Shape, Stamp};
 
@@ -80,6 +81,10 @@ pub struct Stats {
     pub latency_us: Histogram<u64>,
     /// The same of the last packet of each video frame.
     pub frame_us: Histogram<u64>,
+    /// Packets that a light receiver opened as a sample, all authentic.
+    pub sampled: u64,
+    /// Those it opened that were not.
+    pub forged: u64,
 }
 
 impl Stats {
@@ -98,6 +103,8 @@ impl Stats {
             stamped: 0,
             latency_us: crate::report::latency_histogram(),
             frame_us: crate::report::latency_histogram(),
+            sampled: 0,
+            forged: 0,
         }
     }
 
@@ -143,6 +150,16 @@ pub struct Engine {
     now: Instant,
     wait: Instant,
     outgoing: VecDeque<Transmit>,
+    light: Option<Light>,
+    /// What the light receiver has heard so far.
+    tracks: Vec<Track>,
+}
+
+/// A stream of a light receiver. Lines are told apart by payload type and SSRC.
+struct Track {
+    ssrc: u32,
+    video: bool,
+    key: (String, String),
 }
 
 impl Engine {
@@ -151,6 +168,7 @@ impl Engine {
     #[must_use]
     pub fn new(config: PeerConfig, address: SocketAddr, epoch: Instant, now: Instant) -> Self {
         let rtc = super::negotiation::build(&config, now);
+        let keys = super::handshake::latest_keys().filter(|_| config.light);
         let mut engine = Self {
             rtc,
             pending: None,
@@ -164,6 +182,8 @@ impl Engine {
             now,
             wait: now,
             outgoing: VecDeque::new(),
+            light: keys.map(Light::new),
+            tracks: Vec::new(),
         };
         if !engine.config.trickle {
             engine.add_local_candidate();
@@ -199,6 +219,7 @@ impl Engine {
         self.stats.stamped = 0;
         self.stats.latency_us.reset();
         self.stats.frame_us.reset();
+        (self.stats.sampled, self.stats.forged) = (0, 0);
     }
 
     /// Starts, or reshapes, the source of `mid` and `rid`. It is silent while the m-line does not
@@ -221,6 +242,12 @@ impl Engine {
         }
         self.wait = now;
         Ok(())
+    }
+
+    /// Gives the sources of a kind another shape.
+    pub fn reshape(&mut self, kind: MediaKind, shape: Shape) {
+        let sources = self.sources.iter_mut().filter(|(_, _, source)| source.kind() == kind);
+        sources.for_each(|(_, _, source)| source.set_shape(shape));
     }
 
     /// Holds all sources back, or lets them go on where they stopped. Between two holds the counts
@@ -286,6 +313,15 @@ impl Engine {
         datagram: &[u8],
     ) -> Result<(), RtcError> {
         self.now = now;
+        match self.light.as_mut().map_or(Verdict::Stack, |light| light.take(datagram)) {
+            Verdict::Stack => {}
+            Verdict::Heard(heard) => return self.heard(heard),
+            Verdict::Refused => return Ok(()),
+            Verdict::Forged => {
+                self.stats.forged += 1;
+                return Ok(());
+            }
+        }
         let Ok(contents) = datagram.try_into() else { return Ok(()) };
         let receive = Receive { proto: Protocol::Udp, source, destination: self.address, contents };
         let input = Input::Receive(now, receive);
@@ -424,6 +460,42 @@ impl Engine {
         }
         let received = self.stats.received.entry(name(mid, rid)).or_default();
         received.take(packet, video, self.config.keep_headers);
+    }
+
+    /// A packet of a light receiver, which is named after its payload type.
+    fn heard(&mut self, heard: Heard) -> Result<(), RtcError> {
+        let known = self.tracks.iter().position(|track| track.ssrc == heard.ssrc);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                let codecs = self.rtc.codec_config().params();
+                let media = codecs.iter().find(|params| *params.pt() == heard.payload_type);
+                // What is no media, padding on a retransmission stream say, no source has sent.
+                let Some(media) = media else { return Ok(()) };
+                let video = media.spec().codec.is_video();
+                let key = (heard.payload_type.to_string(), heard.ssrc.to_string());
+                self.tracks.push(Track { ssrc: heard.ssrc, video, key });
+                self.tracks.len() - 1
+            }
+        };
+        let Some(Track { video, key, .. }) = self.tracks.get(at) else { return Ok(()) };
+        let video = *video;
+        self.stats.sampled += u64::from(heard.opened);
+        if let Some(sent) = heard.sent {
+            let delay = delay_us(sent, self.epoch, self.now);
+            self.stats.latency_us.saturating_record(delay);
+            if video && heard.marker {
+                self.stats.frame_us.saturating_record(delay);
+            }
+        }
+        match self.stats.received.get_mut(key) {
+            Some(received) => received.hear(&heard, video),
+            None => {
+                let received = self.stats.received.entry(key.clone()).or_default();
+                received.hear(&heard, video);
+            }
+        }
+        Ok(())
     }
 
     fn keyframe_request(&mut self, request: KeyframeRequest) {

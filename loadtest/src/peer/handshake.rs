@@ -5,6 +5,7 @@
 //! OpenSSL's timer runs on the wall clock; virtual time is for peers of [`Srtp::Any`]. One
 //! certificate serves all peers of the process.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -28,6 +29,8 @@ use str0m::crypto::dtls::{
     ProtocolVersion, SrtpProfile,
 };
 use str0m_proto::crypto::CryptoError;
+
+use super::light::{KeySlot, Keys};
 
 /// Datagrams and events waiting on either side; what comes on top is dropped, as a network would.
 const QUEUE: usize = 64;
@@ -71,6 +74,17 @@ impl Srtp {
         let stack = str0m::crypto::from_feature_flags();
         Some(Arc::new(CryptoProvider { dtls_provider: dtls, ..stack }))
     }
+}
+
+thread_local! {
+    /// Where the handshake made last on this thread leaves its keys: the stack makes handshakes
+    /// itself and hands nothing out.
+    static LATEST: RefCell<Option<KeySlot>> = const { RefCell::new(None) };
+}
+
+/// Where the handshake that was made last on this thread leaves its keys.
+pub(super) fn latest_keys() -> Option<KeySlot> {
+    LATEST.take()
 }
 
 /// The process' certificate and its key.
@@ -136,8 +150,9 @@ impl OneProfile {
         let stream = SslStream::new(ssl, Wire::default())?;
         let next = Instant::now();
         let said = VecDeque::new();
-        let (active, stage) = (false, Stage::Created);
-        Ok(Handshake { profile: self.profile, stream, active, stage, said, next })
+        let (active, stage, slot) = (false, Stage::Created, KeySlot::default());
+        LATEST.set(Some(slot.clone()));
+        Ok(Handshake { profile: self.profile, stream, active, stage, said, next, slot })
     }
 }
 
@@ -221,6 +236,7 @@ struct Handshake {
     stage: Stage,
     said: VecDeque<Said>,
     next: Instant,
+    slot: KeySlot,
 }
 
 impl fmt::Debug for Handshake {
@@ -264,6 +280,9 @@ impl Handshake {
         self.stage = Stage::Up;
         self.tell(Said::Certificate(certificate));
         if agreed {
+            let (profile, active) = (self.profile, self.active);
+            // Keys are exported once.
+            let _ = self.slot.set(Keys { profile, exported: keys.clone(), active });
             self.tell(Said::Keys(keys));
         }
         self.tell(Said::Connected);

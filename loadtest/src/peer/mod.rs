@@ -10,6 +10,7 @@ mod config;
 mod driver;
 mod engine;
 mod handshake;
+mod light;
 mod negotiation;
 mod plain;
 mod received;

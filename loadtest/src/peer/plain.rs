@@ -87,6 +87,18 @@ impl Plain {
         .await
     }
 
+    /// Gives the streams of a kind another shape.
+    ///
+    /// # Errors
+    /// [`PeerError::Gone`].
+    pub async fn reshape(&self, kind: MediaKind, shape: Shape) -> Result<(), PeerError> {
+        self.with(move |work| {
+            let streams = work.streams.iter_mut().filter(|stream| stream.source.kind() == kind);
+            streams.for_each(|stream| stream.source.set_shape(shape));
+        })
+        .await
+    }
+
     /// Holds all streams back, or lets them go on where they stopped, with a keyframe.
     ///
     /// # Errors

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use bifrons_core::codec::Vp8Descriptor;
 use str0m::rtp::{RtpHeader, RtpPacket};
 
+use super::light::Heard;
+
 /// SSRCs remembered per m-line.
 const SSRCS: usize = 32;
 
@@ -83,6 +85,28 @@ impl Received {
             self.video(seq, header.marker, &packet.payload);
         } else {
             self.frames += 1;
+        }
+    }
+
+    /// Takes in one packet of a light receiver. Frames are told by their markers.
+    pub(super) fn hear(&mut self, heard: &Heard, video: bool) {
+        let first = self.packets == 0;
+        self.follow(heard.ssrc, heard.index, heard.timestamp);
+        self.packets += 1;
+        self.bytes += heard.bytes as u64;
+        self.payload_type = heard.payload_type;
+        if !video {
+            self.frames += 1;
+            return;
+        }
+        self.temporal = Some(0);
+        self.frame.whole &= heard.index == self.frame.next_seq;
+        // Between two holds sources send whole frames, so the first packet begins one.
+        self.frame.whole |= first;
+        self.frame.next_seq = heard.index + 1;
+        if heard.marker {
+            self.frames += u64::from(self.frame.whole);
+            self.frame.whole = true;
         }
     }
 

@@ -34,6 +34,10 @@ impl Target {
     }
 }
 
+/// Of so many receivers one is a whole WebRTC stack of another make, so that a mistake both of our
+/// sides share shows.
+pub const FULL: u32 = 50;
+
 /// What sources send, and how peers protect it.
 #[derive(Clone, Debug)]
 pub struct Media {
@@ -43,10 +47,15 @@ pub struct Media {
     pub video: bool,
     /// Video payload bits per second of each source.
     pub rate_bps: u64,
+    /// Time between video frames.
+    pub frame_interval: Duration,
     /// Share of the frame interval over which a frame's packets leave, 0..=1; 0 sends them at once.
     pub paced: f64,
     /// The SRTP profiles of all peers.
     pub srtp: Srtp,
+    /// Receivers are light, all but one in [`FULL`]; needs one profile, and takes AES-GCM where
+    /// none is given.
+    pub light: bool,
     /// Peers are connected, and nothing is sent.
     pub silent: bool,
 }
@@ -55,21 +64,32 @@ impl Media {
     /// Video and audio, frames in bursts, profiles as the server likes.
     #[must_use]
     pub fn new(rate_bps: u64) -> Self {
-        Self { audio: true, video: true, rate_bps, paced: 0.0, srtp: Srtp::Any, silent: false }
+        let frame_interval = Shape::video(rate_bps).frame_interval;
+        let (audio, video, paced, srtp) = (true, true, 0.0, Srtp::Any);
+        let (light, silent) = (false, false);
+        Self { audio, video, rate_bps, frame_interval, paced, srtp, light, silent }
     }
 
     /// One stream of each kind, video first.
     pub(super) fn streams(&self) -> Vec<(MediaKind, Shape)> {
         let mut video = Shape::video(self.rate_bps);
+        video.frame_interval = self.frame_interval;
         video.spread = video.frame_interval.mul_f64(self.paced.clamp(0.0, 1.0));
         let streams = [(MediaKind::Video, video), (MediaKind::Audio, Shape::audio())];
         let wanted = |kind: MediaKind| if kind.is_audio() { self.audio } else { self.video };
         streams.into_iter().filter(|(kind, _)| wanted(*kind)).collect()
     }
 
-    /// A peer of these profiles.
+    /// A peer that sends.
     pub(super) fn peer(&self, local_ip: IpAddr) -> PeerConfig {
-        PeerConfig { srtp: self.srtp, ..PeerConfig::new(local_ip) }
+        let srtp = if self.light && self.srtp == Srtp::Any { Srtp::Gcm } else { self.srtp };
+        PeerConfig { srtp, ..PeerConfig::new(local_ip) }
+    }
+
+    /// The peer of the receiver with that number.
+    pub(super) fn receiver(&self, local_ip: IpAddr, number: u32) -> PeerConfig {
+        let light = self.light && !number.is_multiple_of(FULL);
+        PeerConfig { light, ..self.peer(local_ip) }
     }
 }
 
@@ -90,6 +110,7 @@ impl std::fmt::Display for Media {
             Srtp::Gcm => ", AES-GCM",
             Srtp::Cm => ", AES-CM",
         };
-        write!(f, "{text}{silent}{srtp}")
+        let light = if self.light { ", light receivers" } else { "" };
+        write!(f, "{text}{silent}{srtp}{light}")
     }
 }

@@ -3,6 +3,7 @@
 mod api;
 mod data;
 mod echo;
+mod ladder;
 mod media;
 mod streaming;
 mod videoroom;
@@ -11,7 +12,8 @@ mod window;
 pub use api::{Api, ApiReport};
 pub use data::{Data, DataReport};
 pub use echo::Echo;
-pub use media::{Media, Target};
+pub use ladder::{Ladder, LadderReport, Rung};
+pub use media::{FULL, Media, Target};
 pub use streaming::Streaming;
 pub use videoroom::VideoRoom;
 

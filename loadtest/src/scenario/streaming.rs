@@ -32,20 +32,28 @@ impl Streaming {
     /// # Errors
     /// What went wrong in signalling, a peer, or reading the server's accounts.
     pub async fn run(&self) -> Result<Report, ScenarioError> {
+        self.on_stage(async |stage| stage.measure(self.title()).await).await
+    }
+
+    /// Sets everything up, lets media flow, does `work` and takes everything down.
+    pub(super) async fn on_stage<R>(
+        &self,
+        work: impl AsyncFnOnce(&Stage<'_>) -> Result<R, ScenarioError>,
+    ) -> Result<R, ScenarioError> {
         let client = Client::connect(&self.target.url).await?.with_patience(PATIENCE);
         let session = client.create().await?;
         let idle = account(&self.target)?;
         let mut keeper = session.attach(PLUGIN).await?;
         let (id, feed) = self.create(&mut keeper).await?;
-        let join = || self.watch(&session, &id);
+        let join = |number| self.watch(&session, &id, number);
         let (target, media) = (&self.target, &self.media);
         let everybody = (self.viewers, join);
         let stage = Stage::set(target, media, &session, vec![feed], idle, everybody).await?;
         stage.warm_up().await?;
-        let report = stage.measure(self.title()).await?;
+        let done = work(&stage).await?;
         keeper.ask(json!({"request": "destroy", "id": id}), None).await?.accepted()?;
         session.destroy().await?;
-        Ok(report)
+        Ok(done)
     }
 
     fn title(&self) -> String {
@@ -55,7 +63,7 @@ impl Streaming {
     }
 
     /// The mountpoint's id, and its encoder, held.
-    pub(super) async fn create(&self, keeper: &mut Handle) -> Result<(Value, Feed), ScenarioError> {
+    async fn create(&self, keeper: &mut Handle) -> Result<(Value, Feed), ScenarioError> {
         let streams = self.media.streams();
         let lines: Vec<Value> = streams
             .iter()
@@ -84,15 +92,16 @@ impl Streaming {
     }
 
     /// One viewer, connected.
-    pub(super) async fn watch(
+    async fn watch(
         &self,
         session: &Session,
         id: &Value,
+        number: u32,
     ) -> Result<Listener, ScenarioError> {
         let mut handle = session.attach(PLUGIN).await?;
         let offered = handle.ask(json!({"request": "watch", "id": id}), None).await?.accepted()?;
         let offer = offered.jsep.ok_or(ScenarioError::NoSdp("the mountpoint's offer"))?;
-        let peer = Peer::bind(self.media.peer(self.target.local_ip)).await?;
+        let peer = Peer::bind(self.media.receiver(self.target.local_ip, number)).await?;
         let answer = peer.accept_offer(&offer.sdp).await?;
         let start = json!({"request": "start"});
         handle.ask(start, Some(Jsep::answer(answer))).await?.accepted()?;

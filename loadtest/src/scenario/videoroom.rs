@@ -49,7 +49,7 @@ impl VideoRoom {
             handles.push(handle);
         }
         alive(&session, LEAD).await?;
-        let join = || self.subscribe(&session, &room, &streams);
+        let join = |number| self.subscribe(&session, &room, &streams, number);
         let (target, media) = (&self.target, &self.media);
         let everybody = (self.subscribers, join);
         let stage = Stage::set(target, media, &session, feeds, idle, everybody).await?;
@@ -109,13 +109,14 @@ impl VideoRoom {
         session: &Session,
         room: &Value,
         feeds: &[Value],
+        number: u32,
     ) -> Result<Listener, ScenarioError> {
         let mut handle = session.attach("janus.plugin.videoroom").await?;
         let join =
             json!({"request": "join", "ptype": "subscriber", "room": room, "streams": feeds});
         let attached = handle.ask(join, None).await?.accepted()?;
         let offer = attached.jsep.ok_or(ScenarioError::NoSdp("the subscriber's offer"))?;
-        let peer = Peer::bind(self.media.peer(self.target.local_ip)).await?;
+        let peer = Peer::bind(self.media.receiver(self.target.local_ip, number)).await?;
         let answer = peer.accept_offer(&offer.sdp).await?;
         let start = json!({"request": "start", "room": room});
         handle.ask(start, Some(Jsep::answer(answer))).await?.accepted()?;

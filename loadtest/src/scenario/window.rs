@@ -12,7 +12,8 @@ use tokio::time::sleep;
 
 use super::{Media, ScenarioError, Target};
 use crate::janus::{Handle, Session};
-use crate::peer::{Peer, Plain, Received, Sent, Stats};
+use crate::peer::str0m::media::MediaKind;
+use crate::peer::{Peer, Plain, Received, Sent, Shape, Stats};
 use crate::report::{Report, Sample, ServerCost, latency_histogram};
 use crate::server::{Account, softirq};
 
@@ -44,6 +45,14 @@ impl Feed {
         match self {
             Feed::Peer(peer) => peer.hold(held).await?,
             Feed::Plain(plain) => plain.hold(held).await?,
+        }
+        Ok(())
+    }
+
+    async fn reshape(&self, kind: MediaKind, shape: Shape) -> Result<(), ScenarioError> {
+        match self {
+            Feed::Peer(peer) => peer.with(move |engine| engine.reshape(kind, shape)).await?,
+            Feed::Plain(plain) => plain.reshape(kind, shape).await?,
         }
         Ok(())
     }
@@ -93,19 +102,19 @@ impl<'a> Stage<'a> {
         session: &'a Session,
         feeds: Vec<Feed>,
         idle: Option<Account>,
-        (count, join): (u32, impl Fn() -> F),
+        (count, join): (u32, impl Fn(u32) -> F),
     ) -> Result<Self, ScenarioError> {
         hold(&feeds, true).await?;
         sleep(DRAIN).await;
         let before = account(target)?;
         let started = Instant::now();
         let mut setup_us = latency_histogram();
-        let timed = || async {
+        let timed = async |number| {
             let started = Instant::now();
-            join().await.map(|listener| (listener, started.elapsed()))
+            join(number).await.map(|listener| (listener, started.elapsed()))
         };
         let made: Vec<(Listener, Duration)> =
-            stream::iter(0..count).map(|_| timed()).buffer_unordered(SETUPS).try_collect().await?;
+            stream::iter(0..count).map(timed).buffer_unordered(SETUPS).try_collect().await?;
         let setup = started.elapsed();
         made.iter().for_each(|(_, took)| setup_us.saturating_record(took.as_micros() as u64));
         let listeners = made.into_iter().map(|(listener, _)| listener).collect();
@@ -124,6 +133,16 @@ impl<'a> Stage<'a> {
             listener.peer.until("first media", PATIENCE, |stats| stats.packets() > 0).await?;
         }
         alive(self.session, WARM_UP.min(self.target.window)).await
+    }
+
+    /// Lets the sources send `media` from now on.
+    pub(super) async fn reshape(&self, media: &Media) -> Result<(), ScenarioError> {
+        for feed in &self.feeds {
+            for (kind, shape) in media.streams() {
+                feed.reshape(kind, shape).await?;
+            }
+        }
+        Ok(())
     }
 
     /// One window.
@@ -254,6 +273,8 @@ fn add(report: &mut Report, stats: &Stats) {
     report.bytes += sum(|r| r.bytes);
     let video = stats.received.values().filter(|r| r.temporal.is_some());
     report.frames += video.map(|r| r.frames).sum::<u64>();
+    (report.sampled, report.forged) =
+        (report.sampled + stats.sampled, report.forged + stats.forged);
     // All have the same bounds, so nothing can be refused.
     let _ = report.latency_us.add(&stats.latency_us);
     let _ = report.frame_us.add(&stats.frame_us);
