@@ -3,6 +3,7 @@
 //! `custom_logline`, `list_sessions`, `loops_info` (admin-events-recording §2).
 
 use super::{Fields, Outcome, Reply, Request, failed};
+use crate::dispatch::PluginAnswer;
 use crate::event::{Event, EventKind};
 use crate::log;
 use crate::transport::{Transport, moment};
@@ -15,7 +16,7 @@ const USUAL_LEVEL: u64 = 4;
 
 pub(super) fn perform(request: &Request<'_>, verb: &str) -> Option<Outcome> {
     let result = match verb {
-        "message_plugin" => message_plugin(request),
+        "message_plugin" => return Some(message_plugin(request).unwrap_or_else(|e| Err(e).into())),
         "query_transport" => query_transport(request),
         "query_eventhandler" => query_event_handler(request),
         "query_logger" => query_logger(request),
@@ -42,12 +43,22 @@ fn unknown(what: &'static str) -> ApiError {
     ApiError::new(ErrorCode::PluginNotFound, what)
 }
 
-fn message_plugin(request: &Request<'_>) -> Result<Reply, ApiError> {
+/// What a plugin has to try first (a file, a server, the disk) is answered when it was tried.
+fn message_plugin(request: &Request<'_>) -> Result<Outcome, ApiError> {
     let (package, body) = (text(request, "plugin")?, passed_on(request)?);
     let answer = request.front.with(|core, now| core.message_plugin(now, package, &body));
     let answer = answer.ok_or_else(|| unknown("Invalid plugin"))?;
-    let answer = answer.ok_or_else(|| failed("Plugin doesn't support Admin API messages"))?;
-    Ok(Reply::with("response", answer))
+    let none = || failed("Plugin doesn't support Admin API messages");
+    match answer.ok_or_else(none)? {
+        PluginAnswer::Now(answer) => Ok(Outcome::Now(Ok(Reply::with("response", answer)))),
+        PluginAnswer::Later(key) => {
+            let front = request.front.clone();
+            Ok(Outcome::Later(Box::pin(async move {
+                let answer = front.plugin_answer(key).await.ok_or_else(none)?;
+                Ok(Reply::with("response", answer))
+            })))
+        }
+    }
 }
 
 fn query_transport(request: &Request<'_>) -> Result<Reply, ApiError> {

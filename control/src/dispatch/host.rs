@@ -105,7 +105,12 @@ impl Host for View<'_> {
     }
 
     fn close_port(&mut self, port: PortId) {
-        self.core.negotiator.close_port(port);
+        let core = &mut *self.core;
+        if core.negotiator.close_port(port)
+            && let Some(key) = core.serving
+        {
+            core.closings.note(key, port, core.now.at);
+        }
     }
 
     fn new_ingest(&mut self, shard: u8) -> IngestId {

@@ -13,7 +13,8 @@ impl Core {
     /// When [`Core::tick`] has something to do next.
     pub fn next_deadline(&self) -> Instant {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let others = [timer, self.peer_events.next_deadline(), self.next_update];
+        let closings = self.closings.next_deadline();
+        let others = [timer, self.peer_events.next_deadline(), self.next_update, closings];
         others.into_iter().flatten().fold(self.next_sweep, Instant::min)
     }
 
@@ -31,6 +32,7 @@ impl Core {
             self.next_sweep = now.at + SWEEP_PERIOD;
             self.sweep();
         }
+        self.expire_closings();
         self.ask_reports();
         self.note_update();
         self.settle();
@@ -146,6 +148,8 @@ impl Core {
                 }
             } else if let Some((key, what)) = self.negotiator.poll_event() {
                 self.take_peer_event(key, what);
+            } else if let Some(port) = self.negotiator.poll_closed_port() {
+                self.port_closed(port);
             } else if let Some(report) = self.negotiator.poll_report() {
                 self.take_report(report);
             } else if let Some((ingest, fact)) = self.negotiator.poll_ingest() {

@@ -50,7 +50,9 @@ impl Core {
         let pending = Pending { origin, session_id, handle, transaction: transaction.clone() };
         self.pending.insert(key, pending);
         let request = Request { handle, transaction, body, jsep, reply: key };
+        self.serving = Some(key);
         let verdict = self.call(plugin, |plugin, host| plugin.handle_message(host, request));
+        self.serving = None;
         self.conclude(key, verdict.unwrap_or(Verdict::Error(None)))
     }
 
@@ -62,6 +64,18 @@ impl Core {
             }
             self.counters.deferred_refused += 1;
         }
+        let verdict = match verdict {
+            Verdict::Reply(_) if self.pending.len() <= MAX_DEFERRED => {
+                match self.closings.hold(key, verdict) {
+                    Some(verdict) => verdict,
+                    None => return Ok(Outcome::Later),
+                }
+            }
+            verdict => {
+                self.closings.forget(key);
+                verdict
+            }
+        };
         match self.pending.remove(&key) {
             Some(pending) => self.render(&pending, verdict).map(Outcome::Reply),
             None => Ok(Outcome::Later),
@@ -93,6 +107,11 @@ impl Core {
 
     /// The answer to a request that was deferred; a second one says nothing.
     pub(super) fn reply_deferred(&mut self, key: ReplyKey, verdict: Verdict) {
+        let Some(verdict) = self.closings.hold(key, verdict) else { return };
+        if self.operators.remove(&key) {
+            self.operator_answers.insert(key, super::operator::answer(verdict));
+            return;
+        }
         let Some(pending) = self.pending.remove(&key) else { return };
         let message = self.render(&pending, verdict).unwrap_or_else(|error| {
             self.counters.errors += 1;
@@ -107,6 +126,7 @@ impl Core {
             |(key, pending): (&ReplyKey, &Pending)| (pending.handle == handle).then_some(*key);
         let keys: Vec<_> = self.pending.iter().filter_map(open).collect();
         for key in keys {
+            self.closings.forget(key);
             self.reply_deferred(key, Verdict::Error(None));
         }
     }

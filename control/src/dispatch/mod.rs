@@ -12,6 +12,7 @@
 //! Bounds: see [`crate::session`] for the tables; [`MAX_DEFERRED`] unanswered deferred requests;
 //! [`MAX_TIMERS`] plugin timers; [`MAX_SERVICES`] services. What is refused is counted in [`Counters`].
 
+mod closing;
 mod deliver;
 mod events;
 mod host;
@@ -29,6 +30,7 @@ mod tests;
 mod trickle;
 
 pub use info::{ModuleKind, ServerFacts};
+pub use operator::PluginAnswer;
 pub use outgoing::{
     ConnectionId, Errand, Origin, Outgoing, Owner, ServiceOrder, SessionEnd, TransportId,
 };
@@ -46,7 +48,7 @@ use bifrons_core::plugin::{About, HandleKey, Host, Plugin, ReplyKey, ServiceId, 
 use peer_events::PeerEvents;
 use serde_json::{Map, Value};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -195,6 +197,13 @@ pub struct Core {
     reports_ends: bool,
     deeds: VecDeque<Deed>,
     pending: HashMap<ReplyKey, Pending>,
+    /// The request whose hook runs.
+    serving: Option<ReplyKey>,
+    closings: closing::Closings,
+    /// Requests of operators whose plugin has deferred the answer.
+    operators: HashSet<ReplyKey>,
+    /// Their answers, until somebody takes them.
+    operator_answers: HashMap<ReplyKey, Option<Value>>,
     /// Whose each ingest is.
     ingests: HashMap<IngestId, usize>,
     /// Whose each service is.
@@ -240,6 +249,10 @@ impl Core {
             reports_ends,
             deeds: VecDeque::new(),
             pending: HashMap::new(),
+            serving: None,
+            closings: closing::Closings::default(),
+            operators: HashSet::new(),
+            operator_answers: HashMap::new(),
             tickets: HashMap::new(),
             ingests: HashMap::new(),
             services: HashMap::new(),

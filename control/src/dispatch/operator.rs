@@ -8,9 +8,26 @@ use crate::session::Sessions;
 use bifrons_core::media::{
     DownReason, PeerStatistics, QueryTicket, ShardCounters, Tap, TapId, Tuning,
 };
-use bifrons_core::plugin::HandleKey;
+use bifrons_core::plugin::{HandleKey, ReplyKey, Verdict};
 use serde_json::{Map, Value};
 use std::time::{Duration, Instant};
+
+/// What a plugin says to a request of an operator.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PluginAnswer {
+    /// This.
+    Now(Value),
+    /// It comes to [`Core::take_plugin_answer`].
+    Later(ReplyKey),
+}
+
+/// The answer that a verdict is for an operator.
+pub(super) fn answer(verdict: Verdict) -> Option<Value> {
+    match verdict {
+        Verdict::Reply(data) => Some(data),
+        _ => None,
+    }
+}
 
 impl Core {
     /// All sessions and handles.
@@ -157,18 +174,53 @@ impl Core {
     }
 
     /// A request of an operator to a plugin; the outer `None` says that there is no such plugin,
-    /// the inner one that it takes none.
+    /// the inner one that it takes none, or has no answer to this one.
     pub fn message_plugin(
         &mut self,
         now: Moment,
         package: &str,
         body: &Value,
-    ) -> Option<Option<Value>> {
+    ) -> Option<Option<PluginAnswer>> {
         self.now = now;
         let plugin = self.plugin_index(package)?;
-        let answer = self.call(plugin, |plugin, host| plugin.handle_admin_message(host, body));
+        let key = ReplyKey(self.fresh());
+        self.operators.insert(key);
+        self.serving = Some(key);
+        let verdict =
+            self.call(plugin, |plugin, host| plugin.handle_admin_message(host, body, key));
+        self.serving = None;
+        let verdict = match verdict.flatten() {
+            None => None,
+            Some(Verdict::Deferred) => Some(PluginAnswer::Later(key)),
+            Some(verdict) => match self.closings.hold(key, verdict) {
+                Some(verdict) => answer(verdict).map(PluginAnswer::Now),
+                None => Some(PluginAnswer::Later(key)),
+            },
+        };
+        if !matches!(verdict, Some(PluginAnswer::Later(_))) {
+            self.operators.remove(&key);
+            self.closings.forget(key);
+        }
         self.settle();
-        answer
+        Some(verdict)
+    }
+
+    /// An answer to [`Core::message_plugin`] that came later, if it has come; the inner `None` says
+    /// that it is none.
+    pub fn take_plugin_answer(&mut self, key: ReplyKey) -> Option<Option<Value>> {
+        self.operator_answers.remove(&key)
+    }
+
+    /// Whether [`Core::take_plugin_answer`] has something for somebody.
+    pub fn has_plugin_answers(&self) -> bool {
+        !self.operator_answers.is_empty()
+    }
+
+    /// Nobody waits for this answer any more.
+    pub fn forget_plugin_answer(&mut self, key: ReplyKey) {
+        self.operators.remove(&key);
+        self.operator_answers.remove(&key);
+        self.closings.forget(key);
     }
 
     /// What a plugin says of a handle: an object, or nothing.

@@ -182,6 +182,7 @@ impl Negotiation {
             self.events.push_back((handle, PeerEvent::Down(DownReason::ShardFailed)));
         }
         self.reports.gone(|peer| peer.shard == shard);
+        self.ports.shard_died(shard);
     }
 
     fn fact(&mut self, handle: HandleKey, fact: Fact) {
@@ -322,8 +323,12 @@ impl Negotiator for Negotiation {
         self.ports.age(port, now)
     }
 
-    fn close_port(&mut self, port: PortId) {
-        self.ports.close(port, self.shards.as_mut());
+    fn close_port(&mut self, port: PortId) -> bool {
+        self.ports.close(port, self.shards.as_mut())
+    }
+
+    fn poll_closed_port(&mut self) -> Option<PortId> {
+        self.ports.next_closed()
     }
 
     fn poll_ingest(&mut self) -> Option<(IngestId, Fact)> {
@@ -342,6 +347,7 @@ impl Negotiator for Negotiation {
         match event {
             ShardEvent::Data(event) => self.data_event(event),
             ShardEvent::IngestFact { ingest, fact } => self.ingest_facts.push_back((ingest, fact)),
+            ShardEvent::PortClosed { port } => self.ports.closed(port),
             ShardEvent::Closed { peer } => {
                 self.slots.free(peer);
                 self.reports.gone(|of| of == peer);

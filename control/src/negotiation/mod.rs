@@ -160,9 +160,15 @@ pub trait Negotiator {
         None
     }
 
-    /// Closes a port.
-    fn close_port(&mut self, port: PortId) {
+    /// Closes a port. True if [`Negotiator::poll_closed_port`] will tell when its number is free.
+    fn close_port(&mut self, port: PortId) -> bool {
         let _ = port;
+        false
+    }
+
+    /// The next port whose number is free again.
+    fn poll_closed_port(&mut self) -> Option<PortId> {
+        None
     }
 
     /// The next thing a shard noticed about an ingest.

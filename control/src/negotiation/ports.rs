@@ -9,7 +9,7 @@ use bifrons_core::media::{
     Family, Port, PortClock, PortError, PortId, PortRequest, PortSocket, ShardCommand,
 };
 use bifrons_datapath::udp;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Most ports of one shard: what its engine takes, less its own sockets.
@@ -22,6 +22,10 @@ const FIRST: u32 = 2;
 #[derive(Debug, Default)]
 pub(super) struct Ports {
     open: HashMap<u8, HashMap<PortId, PortClock>>,
+    /// Closed, but their shard has not said so yet.
+    closing: HashSet<PortId>,
+    /// Closed, and nobody has heard of it yet.
+    closed: VecDeque<PortId>,
     given: u32,
 }
 
@@ -62,11 +66,34 @@ impl Ports {
         Some(self.open.get(&port.shard)?.get(&port)?.age(now))
     }
 
-    /// Closes a port; one that is not open: nothing happens.
-    pub(super) fn close(&mut self, port: PortId, shards: &mut dyn Shards) {
-        if self.open.get_mut(&port.shard).is_some_and(|open| open.remove(&port).is_some()) {
+    /// Closes a port; one that is not open: nothing happens, and false. Else [`Ports::next_closed`]
+    /// tells when its number is free.
+    pub(super) fn close(&mut self, port: PortId, shards: &mut dyn Shards) -> bool {
+        let was_open = self.open.get_mut(&port.shard).is_some_and(|o| o.remove(&port).is_some());
+        if was_open {
+            self.closing.insert(port);
             shards.send(port.shard, ShardCommand::ClosePort { port });
         }
+        was_open
+    }
+
+    /// A shard has closed a port.
+    pub(super) fn closed(&mut self, port: PortId) {
+        if self.closing.remove(&port) {
+            self.closed.push_back(port);
+        }
+    }
+
+    /// A shard is gone, and its sockets with it.
+    pub(super) fn shard_died(&mut self, shard: u8) {
+        let gone = self.closing.extract_if(|port| port.shard == shard);
+        self.closed.extend(gone);
+        self.open.remove(&shard);
+    }
+
+    /// The next port whose number is free again.
+    pub(super) fn next_closed(&mut self) -> Option<PortId> {
+        self.closed.pop_front()
     }
 
     fn bind(
@@ -147,9 +174,13 @@ mod tests {
         ports.share(0, false, &mut shards).expect("the same");
         let later = now + Duration::from_secs(2);
         assert_eq!(ports.age(port.id, later), Some(Duration::from_secs(2)), "nothing came yet");
-        ports.close(port.id, &mut shards);
-        ports.close(port.id, &mut shards);
+        assert!(ports.close(port.id, &mut shards));
+        assert!(!ports.close(port.id, &mut shards), "it is closed");
         assert_eq!(ports.age(port.id, later), None);
+        assert_eq!(ports.next_closed(), None, "the shard still has it");
+        ports.closed(port.id);
+        ports.closed(port.id);
+        assert_eq!([ports.next_closed(), ports.next_closed()], [Some(port.id), None]);
         let wanted =
             [(1, "open 2".to_owned()), (0, "open 0".to_owned()), (1, "close 2".to_owned())];
         assert_eq!(shards.0, wanted);

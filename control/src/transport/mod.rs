@@ -32,7 +32,7 @@ use crate::event::{Event, EventKind, Hub};
 use crate::metrics::Latency;
 use bifrons_core::api::{ApiError, ErrorCode, Style, reply};
 use bifrons_core::media::{PeerStatistics, QueryTicket, ShardCounters, TapId};
-use bifrons_core::plugin::{About, HandleKey};
+use bifrons_core::plugin::{About, HandleKey, ReplyKey};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -105,6 +105,8 @@ pub struct Front {
     capture_end: RefCell<Option<Rc<CaptureEnd>>>,
     /// Who waits for a shard's statistics.
     questions: RefCell<HashMap<QueryTicket, Vec<Asking>>>,
+    /// Wakes those who wait for answers of plugins.
+    plugin_answered: Notify,
     latency: RefCell<Latency>,
     /// Messages that a transport refused because they were no request at all.
     malformed: Cell<u64>,
@@ -113,6 +115,18 @@ pub struct Front {
     connections: Cell<u64>,
     scheduled: Cell<Instant>,
     sooner: Notify,
+}
+
+/// A question of an operator to a plugin, while somebody waits for the answer.
+struct Asked<'a> {
+    front: &'a Front,
+    key: ReplyKey,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.front.core.borrow_mut().forget_plugin_answer(self.key);
+    }
 }
 
 /// The time as the control thread sees it; virtual while a test has paused tokio's clock.
@@ -134,6 +148,7 @@ impl Front {
             hub: RefCell::new(None),
             capture_end: RefCell::new(None),
             questions: RefCell::default(),
+            plugin_answered: Notify::new(),
             latency: RefCell::default(),
             malformed: Cell::new(0),
             quiet: RefCell::default(),
@@ -310,6 +325,9 @@ impl Front {
             }
             self.hand_on_statistics();
             self.hand_on_ends_of_captures();
+            if self.core.borrow().has_plugin_answers() {
+                self.plugin_answered.notify_waiters();
+            }
             if outgoing.is_empty() && errands.is_empty() {
                 return;
             }
@@ -348,6 +366,18 @@ impl Front {
             }
         }
         answer.ok()?.ok().flatten()
+    }
+
+    /// Waits for an answer that a plugin has put off; `None` for one that is no answer. Dropped, it
+    /// waits no longer.
+    pub async fn plugin_answer(self: &Rc<Self>, key: ReplyKey) -> Option<Value> {
+        let _asked = Asked { front: self, key };
+        loop {
+            if let Some(answer) = self.core.borrow_mut().take_plugin_answer(key) {
+                return answer;
+            }
+            self.plugin_answered.notified().await;
+        }
     }
 
     fn hand_on_ends_of_captures(&self) {

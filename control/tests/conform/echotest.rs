@@ -3,6 +3,7 @@
 use crate::call::{Call, both, jsep, peer};
 use crate::client::{Ws, error_of};
 use crate::target::{Setup, Target, run};
+use bifrons_control::dispatch::PluginAnswer;
 use bifrons_core::plugin::HandleKey;
 use bifrons_loadtest::peer::str0m::format::Codec;
 use serde_json::{Value, json};
@@ -167,7 +168,7 @@ fn echotest_21_an_operators_message_comes_back() {
         let Some(target) = Target::with(Setup::default()).await else { return };
         let body = json!({"any": ["thing", {"at": "all"}], "n": 1});
         let answer = target.front().with(|core, now| core.message_plugin(now, PACKAGE, &body));
-        assert_eq!(answer, Some(Some(body)));
+        assert_eq!(answer, Some(Some(PluginAnswer::Now(body))));
     });
 }
 

@@ -84,7 +84,7 @@ pub enum ShardCommand {
         /// Opens what arrives (SRTP).
         open: Option<MasterKey>,
     },
-    /// Closes a port; what it fed stays, without it.
+    /// Closes a port; what it fed stays, without it. [`ShardEvent::PortClosed`] answers.
     ClosePort {
         /// Which.
         port: PortId,
@@ -145,6 +145,11 @@ pub enum ShardEvent {
     Closed {
         /// Which peer.
         peer: PeerId,
+    },
+    /// The kernel has let go of a port that was closed: its number may be bound again.
+    PortClosed {
+        /// Which port.
+        port: PortId,
     },
     /// Something worth telling about a peer.
     Fact {

@@ -100,9 +100,15 @@ pub trait Plugin {
     /// A client's `message`. Exactly one verdict; see [`Verdict`].
     fn handle_message(&mut self, host: &mut dyn Host, request: Request) -> Verdict;
 
-    /// An Admin API `message_plugin`, without a session. `None` where the plugin has no such hook.
-    fn handle_admin_message(&mut self, host: &mut dyn Host, body: &Value) -> Option<Value> {
-        let _ = (host, body);
+    /// An Admin API `message_plugin`, without a session: a reply, or deferred, and then
+    /// [`Host::reply`] under this key within 8 s. `None` where the plugin has no such hook.
+    fn handle_admin_message(
+        &mut self,
+        host: &mut dyn Host,
+        body: &Value,
+        reply: ReplyKey,
+    ) -> Option<Verdict> {
+        let _ = (host, body, reply);
         None
     }
 

@@ -64,6 +64,11 @@ impl Sockets {
         true
     }
 
+    /// Whether this number is taken.
+    pub(crate) fn has(&self, number: u16) -> bool {
+        self.slots.get(usize::from(number)).is_some_and(Option::is_some)
+    }
+
     /// Closes a socket for good and frees its number; false if there is none of that number.
     pub(crate) fn remove(&mut self, number: u16) -> bool {
         self.slots.get_mut(usize::from(number)).and_then(Option::take).is_some()

@@ -83,7 +83,11 @@ pub struct Ports {
     /// Place by socket number.
     by_socket: Vec<Option<u32>>,
     attaching: Vec<(PortId, PortSocket)>,
-    detaching: Vec<u16>,
+    detaching: Vec<(u16, PortId)>,
+    /// Detached, and still in the kernel's hands.
+    closing: Vec<(u16, PortId)>,
+    /// Closed before they were attached.
+    unused: Vec<PortId>,
     refused: u64,
 }
 
@@ -105,25 +109,37 @@ impl Ports {
         self.attaching.push((id, socket));
     }
 
-    /// Forgets a port.
+    /// Forgets a port. [`Ports::settle`] tells when its number is free.
     pub fn close(&mut self, id: PortId) {
         self.attaching.retain(|(waiting, _)| *waiting != id);
-        let Some(place) = self.by_id.remove(&id) else { return };
-        let port = self.slab.remove(place as usize);
-        if let Some(socket) = port.socket {
-            if let Some(entry) = self.by_socket.get_mut(usize::from(socket)) {
-                *entry = None;
-            }
-            self.detaching.push(socket);
+        let place = self.by_id.remove(&id);
+        let port = place.and_then(|place| self.slab.try_remove(place as usize));
+        let Some(socket) = port.and_then(|port| port.socket) else {
+            self.unused.push(id);
+            return;
+        };
+        if let Some(entry) = self.by_socket.get_mut(usize::from(socket)) {
+            *entry = None;
         }
+        self.detaching.push((socket, id));
     }
 
-    /// Hands new sockets to the engine and takes closed ones from it. One that the engine refuses
-    /// stays deaf and dumb, and is counted.
-    pub fn settle(&mut self, engine: &mut dyn Engine) {
-        for socket in self.detaching.drain(..) {
+    /// Hands new sockets to the engine and takes closed ones from it; `closed` hears of those the
+    /// kernel has let go of. One that the engine refuses stays deaf and dumb, and is counted.
+    pub fn settle(&mut self, engine: &mut dyn Engine, mut closed: impl FnMut(PortId)) {
+        for (socket, id) in self.detaching.drain(..) {
             engine.detach(socket);
+            self.closing.push((socket, id));
         }
+        // Before others are attached: those may get the numbers of these.
+        self.closing.retain(|&(socket, id)| {
+            let held = engine.holds(socket);
+            if !held {
+                closed(id);
+            }
+            held
+        });
+        self.unused.drain(..).for_each(&mut closed);
         for (id, waiting) in self.attaching.drain(..) {
             let attached = match waiting.socket() {
                 Some(socket) => socket.try_clone().and_then(|socket| engine.attach(socket)),
@@ -148,7 +164,10 @@ impl Ports {
     /// Whether [`Ports::settle`] has something to do.
     #[inline]
     pub fn is_settled(&self) -> bool {
-        self.attaching.is_empty() && self.detaching.is_empty()
+        self.attaching.is_empty()
+            && self.detaching.is_empty()
+            && self.closing.is_empty()
+            && self.unused.is_empty()
     }
 
     /// The port of a socket.

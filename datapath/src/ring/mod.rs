@@ -478,6 +478,10 @@ impl Engine for UringEngine {
         self.egress.attach_bypass(bypass);
     }
 
+    fn holds(&self, socket: u16) -> bool {
+        self.sockets.has(socket)
+    }
+
     fn counters(&self) -> EngineCounters {
         self.counters
     }

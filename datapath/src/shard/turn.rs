@@ -3,6 +3,7 @@
 use super::{Now, Shard};
 use crate::departure::Moment;
 use crate::engine::Engine;
+use bifrons_core::media::ShardEvent;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -67,7 +68,8 @@ impl Shard {
     /// Only those that make the engine useless.
     pub fn depart(&mut self, engine: &mut dyn Engine) -> io::Result<()> {
         if !self.ports.is_settled() {
-            self.ports.settle(engine);
+            let events = &mut self.events;
+            self.ports.settle(engine, |port| events.push_back(ShardEvent::PortClosed { port }));
         }
         self.depart_forwarded(engine)?;
         self.send_outbox(engine)?;

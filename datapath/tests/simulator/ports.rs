@@ -235,6 +235,9 @@ fn a_port_feeds_viewers_and_asks_where_its_rtcp_came_from() {
     world.send_from(wire, to, &packet(1010, 9, 77, 50, true));
     world.run_for(Duration::from_millis(100));
     assert_eq!(world.clients[viewers[0]].got_on(0).len(), 50, "closed");
+    let closed =
+        |event: &ShardEvent| matches!(event, ShardEvent::PortClosed { port } if *port == rtp);
+    assert_eq!(world.events.iter().filter(|(_, event)| closed(event)).count(), 1, "told once");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use bifrons_core::media::{
     DataKind, DataMessage, Fact, LayerKind, MediaKind, PeerId, Plan, Selection, SourceId,
 };
 use bifrons_core::plugin::{
-    About, HandleKey, Host, HostExt, Jsep, JsepKind, OutgoingJsep, Plugin, Request, Verdict,
+    About, HandleKey, Host, HostExt, Jsep, JsepKind, OutgoingJsep, Plugin, ReplyKey, Request,
+    Verdict,
 };
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -165,8 +166,13 @@ impl Plugin for EchoTest {
         Verdict::Ack(Some("The answer follows as an event".to_owned()))
     }
 
-    fn handle_admin_message(&mut self, _host: &mut dyn Host, body: &Value) -> Option<Value> {
-        Some(body.clone())
+    fn handle_admin_message(
+        &mut self,
+        _: &mut dyn Host,
+        body: &Value,
+        _: ReplyKey,
+    ) -> Option<Verdict> {
+        Some(Verdict::Reply(body.clone()))
     }
 
     fn setup_media(&mut self, host: &mut dyn Host, handle: HandleKey, peer: PeerId) {

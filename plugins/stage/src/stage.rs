@@ -90,6 +90,15 @@ impl<P: Plugin> Stage<P> {
         }
     }
 
+    /// What an operator's request is answered with at once.
+    pub fn operate(&mut self, body: &Value) -> Value {
+        let reply = ReplyKey(self.world.number());
+        match self.plugin.handle_admin_message(&mut self.world, body, reply) {
+            Some(Verdict::Reply(data)) => data,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// What was answered late.
     pub fn late(&mut self) -> Value {
         match self.world.replies.pop().expect("answered").1 {

@@ -64,6 +64,8 @@ pub struct World {
     pub told: Vec<(ServiceId, ServiceCommand)>,
     /// Where PeerConnections were wanted.
     pub homes: HashMap<HandleKey, Home>,
+    /// Timers that were set.
+    pub timers: Vec<Ticket>,
     /// Names that were looked up.
     pub lookups: Vec<(Ticket, String)>,
 }
@@ -93,6 +95,7 @@ impl Default for World {
             services: Vec::new(),
             told: Vec::new(),
             homes: HashMap::new(),
+            timers: Vec::new(),
             lookups: Vec::new(),
         }
     }
@@ -217,7 +220,9 @@ impl Host for World {
     }
 
     fn after(&mut self, _delay: Duration) -> Ticket {
-        Ticket(self.number())
+        let ticket = Ticket(self.number());
+        self.timers.push(ticket);
+        ticket
     }
 
     fn resolve(&mut self, name: &str) -> Ticket {

@@ -9,11 +9,12 @@ use crate::error::{Code, Refusal, cannot};
 use crate::media;
 use crate::mountpoint::{Kind, Mountpoint, Profile, Rules, Stream};
 use crate::plugin::Streaming;
-use crate::ports::Opening;
+use crate::ports::{Opening, PORT_REFUSED};
 use crate::source::{FileSpec, RtspSpec};
 use bifrons_core::plugin::{Host, Id, ReplyKey, Verdict};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Fields of `create` that all types have.
 const CREATE: [Field; 18] = [
@@ -37,10 +38,15 @@ const CREATE: [Field; 18] = [
     may("abscapturetime_src_ext_id", UINT),
 ];
 
+/// How often, and how far apart, a mountpoint of the configuration whose ports are taken is tried
+/// again.
+const LATE_TRIES: u32 = 40;
+const LATE_STEP: Duration = Duration::from_millis(250);
+
 /// How a mountpoint was asked for, and what is to be done once it is there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
-    /// Whom to answer; `None` for an operator and for the configuration.
+    /// Whom to answer; `None` for the configuration.
     pub(crate) reply: Option<ReplyKey>,
     pub(crate) permanent: bool,
     /// By the older keys.
@@ -55,7 +61,7 @@ pub(crate) struct Making {
 }
 
 impl Streaming {
-    /// Serves `create`; `reply` is where a late answer may go, `None` for an operator's.
+    /// Serves `create`; `reply` is where a late answer may go.
     pub(crate) fn create(
         &mut self,
         host: &mut dyn Host,
@@ -69,16 +75,25 @@ impl Streaming {
         self.make(host, body, asked)
     }
 
-    /// Makes a mountpoint of the configuration, or logs why not.
-    pub(crate) fn load(&mut self, host: &mut dyn Host, request: &Map<String, Value>) {
-        let name = request.get("name").and_then(Value::as_str).unwrap_or_default();
-        let made = Body::checked(request, self.general.string_ids, &CREATE).and_then(|body| {
+    /// Makes a mountpoint of the configuration, or logs why not; in the file it stays all the same.
+    /// One whose ports are taken is tried again for a while: the kernel needs a moment to let go of
+    /// those of a server that was killed.
+    pub(crate) fn load(&mut self, host: &mut dyn Host, request: Map<String, Value>, tries: u32) {
+        let name = request.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let made = Body::checked(&request, self.general.string_ids, &CREATE).and_then(|body| {
             let asked = Asked { reply: None, permanent: false, legacy: false };
             self.make(host, &body, asked)
         });
-        if let Err(refusal) = made {
+        let Err(refusal) = made else { return };
+        if !refusal.text.starts_with(PORT_REFUSED) || tries == LATE_TRIES {
             tracing::warn!(mountpoint = name, "{}; skipped", refusal.text);
+            return;
         }
+        if tries == 0 {
+            tracing::warn!(mountpoint = name, "{}; tried again for a while", refusal.text);
+        }
+        let ticket = host.after(LATE_STEP);
+        self.late.insert(ticket, (request, tries + 1));
     }
 
     fn make(

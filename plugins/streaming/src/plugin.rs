@@ -37,6 +37,8 @@ pub struct Streaming {
     pub(crate) mountpoints: BTreeMap<Id, Mountpoint>,
     /// Mountpoints whose file or server is being tried.
     pub(crate) making: HashMap<ServiceId, Making>,
+    /// Mountpoints of the configuration whose ports were taken, and how often each was tried.
+    pub(crate) late: HashMap<Ticket, (Map<String, Value>, u32)>,
     pub(crate) services: HashMap<ServiceId, Owner>,
     pub(crate) viewers: HashMap<HandleKey, Viewer>,
     pub(crate) cursor: Cursor,
@@ -108,7 +110,7 @@ impl Plugin for Streaming {
         self.general = config.map(General::read).unwrap_or_default();
         self.cursor = Cursor::new(self.general.ports);
         for request in config::requests(&self.ledger, self.general.string_ids) {
-            self.load(host, &request);
+            self.load(host, request, 0);
         }
         Ok(())
     }
@@ -141,19 +143,20 @@ impl Plugin for Streaming {
         outcome.unwrap_or_else(|refusal| Verdict::Reply(refusal.event()))
     }
 
-    fn handle_admin_message(&mut self, host: &mut dyn Host, body: &Value) -> Option<Value> {
+    fn handle_admin_message(
+        &mut self,
+        host: &mut dyn Host,
+        body: &Value,
+        reply: ReplyKey,
+    ) -> Option<Verdict> {
         let outcome = (|| {
             let body = body.as_object().ok_or_else(|| {
                 Refusal::new(Code::InvalidRequest, "The request should be an object")
             })?;
             let name = name_of(body)?;
-            self.manage(host, &name, body, None)
+            self.manage(host, &name, body, Some(reply))
         })();
-        match outcome {
-            Ok(Verdict::Reply(data)) => Some(data),
-            Ok(_) => None,
-            Err(refusal) => Some(refusal.event()),
-        }
+        Some(outcome.unwrap_or_else(|refusal| Verdict::Reply(refusal.event())))
     }
 
     fn setup_media(&mut self, host: &mut dyn Host, handle: HandleKey, peer: PeerId) {
@@ -184,8 +187,14 @@ impl Plugin for Streaming {
     }
 
     fn answered(&mut self, host: &mut dyn Host, ticket: Ticket, answer: Answer) {
-        if let Answer::Stored(outcome) = answer {
-            self.saved(host, ticket, outcome);
+        match answer {
+            Answer::Stored(outcome) => self.saved(host, ticket, outcome),
+            Answer::Elapsed => {
+                if let Some((request, tries)) = self.late.remove(&ticket) {
+                    self.load(host, request, tries);
+                }
+            }
+            _ => {}
         }
     }
 

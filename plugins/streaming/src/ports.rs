@@ -18,6 +18,9 @@ use bifrons_core::srtp::{MasterKey, SrtpProfile};
 /// Ports of the range that are tried before it counts as taken.
 const TRIES: u32 = 4096;
 
+/// How the refusal begins where a port cannot be had.
+pub(crate) const PORT_REFUSED: &str = "No port can be opened";
+
 /// Which ports are given out next.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cursor {
@@ -128,7 +131,7 @@ impl Opening<'_> {
             PortError::Full => "too many ports".to_owned(),
             PortError::Unsupported => "there are none here".to_owned(),
         };
-        Err(cannot(format!("No port can be opened: {text}")))
+        Err(cannot(format!("{PORT_REFUSED}: {text}")))
     }
 }
 

@@ -47,7 +47,7 @@ impl Streaming {
         self.making.insert(service, Making { mountpoint, asked });
         match asked.reply {
             Some(_) => Ok(Verdict::Deferred),
-            // An operator's request has to be answered now: it says what was set going.
+            // The configuration's; nobody waits for it.
             None => Ok(Verdict::Reply(Value::Object(data))),
         }
     }

@@ -253,13 +253,20 @@ impl Plugin for TextRoom {
         }
     }
 
-    fn handle_admin_message(&mut self, host: &mut dyn Host, body: &Value) -> Option<Value> {
+    fn handle_admin_message(
+        &mut self,
+        host: &mut dyn Host,
+        body: &Value,
+        _: ReplyKey,
+    ) -> Option<Verdict> {
         let not_an_object = || Refusal::new(Code::InvalidJson, "JSON error: not an object");
         let body = body.as_object().ok_or_else(not_an_object);
         match body.and_then(|body| self.serve(host, &Asker::Operator, body)) {
-            Ok(Outcome::Reply(data)) => Some(Value::Object(data)),
+            Ok(Outcome::Reply(data)) => Some(Verdict::Reply(Value::Object(data))),
             Ok(_) => None,
-            Err(refusal) => Some(Value::Object(refusal.object(error::kind(&refusal)))),
+            Err(refusal) => {
+                Some(Verdict::Reply(Value::Object(refusal.object(error::kind(&refusal)))))
+            }
         }
     }
 

@@ -182,7 +182,12 @@ impl Plugin for VideoRoom {
         }
     }
 
-    fn handle_admin_message(&mut self, host: &mut dyn Host, body: &Value) -> Option<Value> {
+    fn handle_admin_message(
+        &mut self,
+        host: &mut dyn Host,
+        body: &Value,
+        _: ReplyKey,
+    ) -> Option<Verdict> {
         let outcome = (|| {
             let body = body.as_object().ok_or_else(|| {
                 Refusal::new(Code::InvalidRequest, "The request should be an object")
@@ -191,9 +196,9 @@ impl Plugin for VideoRoom {
             self.manage(host, &name, body, None)
         })();
         match outcome {
-            Ok(Verdict::Reply(data)) => Some(data),
+            Ok(verdict @ Verdict::Reply(_)) => Some(verdict),
             Ok(_) => None,
-            Err(refusal) => Some(refusal.event()),
+            Err(refusal) => Some(Verdict::Reply(refusal.event())),
         }
     }
 

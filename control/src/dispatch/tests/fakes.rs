@@ -4,7 +4,7 @@ use super::PLUGIN;
 use crate::negotiation::Negotiator;
 use bifrons_core::api::{ApiError, ErrorCode, JsepRequest};
 use bifrons_core::config::Tree;
-use bifrons_core::media::{DownReason, MediaKind, Mindex, PeerId, Plan};
+use bifrons_core::media::{DownReason, MediaKind, Mindex, PeerId, Plan, PortId, ShardEvent};
 use bifrons_core::plugin::*;
 use bifrons_core::sdp::Sdp;
 use serde_json::{Value, json};
@@ -102,6 +102,10 @@ impl Plugin for FakePlugin {
                 host.close_pc(handle);
                 Verdict::Ack(None)
             }
+            "free" => {
+                host.close_port(PORT);
+                Verdict::Reply(json!({"free": true}))
+            }
             "end" => {
                 host.end_session(handle);
                 Verdict::Ack(None)
@@ -155,14 +159,16 @@ struct FakePeer {
 pub(super) struct FakeNegotiator {
     log: Log,
     peers: HashMap<HandleKey, FakePeer>,
+    closed: Vec<PortId>,
 }
 
 impl FakeNegotiator {
     pub(super) fn new(log: Log) -> Self {
-        FakeNegotiator { log, peers: HashMap::new() }
+        FakeNegotiator { log, peers: HashMap::new(), closed: Vec::new() }
     }
 }
 
+pub(super) const PORT: PortId = PortId { shard: 0, number: 7 };
 pub(super) const PEER: PeerId = PeerId { shard: 0, slot: 1, generation: 1 };
 
 impl Negotiator for FakeNegotiator {
@@ -249,4 +255,18 @@ impl Negotiator for FakeNegotiator {
     }
 
     fn plan(&mut self, _: Plan) {}
+
+    fn close_port(&mut self, _: PortId) -> bool {
+        true
+    }
+
+    fn shard_event(&mut self, event: ShardEvent) {
+        if let ShardEvent::PortClosed { port } = event {
+            self.closed.push(port);
+        }
+    }
+
+    fn poll_closed_port(&mut self) -> Option<PortId> {
+        self.closed.pop()
+    }
 }

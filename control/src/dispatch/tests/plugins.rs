@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::auth::Tokens;
+use bifrons_core::media::{PortId, ShardEvent};
 
 fn message(word: &str) -> Value {
     json!({"janus": "message", "transaction": "m", "body": {"do": word}})
@@ -177,4 +178,26 @@ fn a_panic_in_a_hook_fails_that_request_only() {
     assert_eq!(error_of(&reply), "462 Plugin returned a severe (unknown) error");
     assert_eq!(server.on(at, message("reply"))["janus"], "success");
     assert_eq!(server.core.counters().hooks_failed, 1);
+}
+
+#[test]
+fn who_closed_a_port_is_answered_when_it_is_free() {
+    let mut server = Fixture::new();
+    let at = server.attached();
+    server.all_sent();
+    let said = |sent: Vec<Outgoing>| match sent.as_slice() {
+        [] => false,
+        [Outgoing::Reply { message, .. }] => message["plugindata"]["data"] == json!({"free": true}),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(server.post(A, place(at, message("free"))), None, "the shard still has it");
+    let other = PortId { shard: 0, number: 8 };
+    server.core.shard_events(server.now, [ShardEvent::PortClosed { port: other }]);
+    assert!(!said(server.all_sent()), "it waits for its own port");
+    server.core.shard_events(server.now, [ShardEvent::PortClosed { port: fakes::PORT }]);
+    assert!(said(server.all_sent()));
+    assert_eq!(server.post(A, place(at, message("free"))), None);
+    assert!(!said(server.all_sent()));
+    server.wait(1);
+    assert!(said(server.all_sent()), "a shard that is stuck makes nobody wait for long");
 }

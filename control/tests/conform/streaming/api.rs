@@ -334,3 +334,26 @@ fn streaming_26_and_68_what_cannot_be_recorded_is_refused() {
         assert_eq!(stage.info(&id).await["media"][0].get("recording"), None);
     });
 }
+
+#[test]
+fn streaming_22_ports_of_a_destroyed_one_are_free_at_once() {
+    run(async {
+        let mut stage = Stage::set().await;
+        let (mut id, made) = stage.create(json!({ "media": [steered("0")] })).await;
+        let port = made["stream"]["ports"][0]["port"].as_u64().expect("a port") as u16;
+        let mut media = steered("0");
+        media["port"] = json!(port);
+        media["rtcpport"] = made["stream"]["ports"][0]["rtcp_port"].clone();
+        for round in 0..200 {
+            let gone = stage.manage(json!({ "request": "destroy", "id": id })).await;
+            assert_eq!(gone["destroyed"], id, "{gone}");
+            if round % 2 == 0 {
+                // Anybody may have it, not the server alone.
+                UdpSocket::bind(("0.0.0.0", port)).await.expect("free");
+            }
+            let again = stage.manage(create(json!([media]))).await;
+            assert_eq!(again["streaming"], "created", "round {round}: {again}");
+            id = again["stream"]["id"].clone();
+        }
+    });
+}

@@ -2,6 +2,7 @@
 
 use crate::stage::{Mountpoints, Stage, audio, code, video};
 use bifrons_core::config::jcfg;
+use bifrons_core::plugin::{Answer, Plugin};
 use serde_json::{Value, json};
 
 fn create(media: Value) -> Value {
@@ -45,6 +46,30 @@ fn what_cannot_be_made_is_refused_by_its_code() {
             wanted => assert_eq!(code(&reply), wanted, "{body}: {reply}"),
         }
     }
+}
+
+#[test]
+fn one_of_the_configuration_whose_port_is_taken_stays_in_the_file_and_is_tried_again() {
+    let config = jcfg::read_alone(
+        "test",
+        "hall: { type = \"rtp\"; id = 9; audio = true; audioport = 7000; audiopt = 111; audiocodec = \"opus\"; }",
+    );
+    let mut stage = Stage::new();
+    stage.world.taken = vec![7000];
+    stage.plugin.start(&mut stage.world, Some(&config.expect("valid jcfg"))).expect("starts");
+    assert_eq!(stage.sync(json!({ "request": "list" }))["list"], json!([]));
+    let mut other = create(json!([audio()]));
+    other["permanent"] = json!(true);
+    stage.sync(other);
+    let (_, text) = stage.world.stored.pop().expect("stored");
+    assert!(text.contains("hall") && text.contains("7000"), "{text}");
+    let [ticket] = stage.world.timers[..] else { panic!("{:?}", stage.world.timers) };
+    stage.plugin.answered(&mut stage.world, ticket, Answer::Elapsed);
+    let [_, ticket] = stage.world.timers[..] else { panic!("{:?}", stage.world.timers) };
+    stage.world.taken.clear();
+    stage.plugin.answered(&mut stage.world, ticket, Answer::Elapsed);
+    assert!(stage.world.ports.iter().any(|(_, request)| request.first == 7000));
+    assert_eq!(stage.world.timers.len(), 2, "it is there");
 }
 
 #[test]

@@ -215,7 +215,7 @@ fn a_room_that_cannot_be_saved_is_there_all_the_same() {
     assert_eq!(reply, json!({ "videoroom": "created", "room": 5, "permanent": false }));
     let body = json!({ "request": "create", "room": 6, "permanent": true });
     stage.world.has_folder = true;
-    let admin = stage.plugin.handle_admin_message(&mut stage.world, &body).expect("a reply");
+    let admin = stage.operate(&body);
     assert_eq!(admin["permanent"], true);
     let (ticket, text) = stage.world.stored.pop().expect("stored");
     assert!(!text.contains("room-5") && text.contains("room-6"), "{text}");
@@ -326,8 +326,7 @@ fn videoroom_80_the_dummy_publisher() {
 fn videoroom_82_operators_may_list_and_not_join() {
     let mut stage = Stage::new();
     stage.create(json!({ "room": 1 }));
-    let mut ask =
-        |body: Value| stage.plugin.handle_admin_message(&mut stage.world, &body).expect("a reply");
+    let mut ask = |body: Value| stage.operate(&body);
     assert_eq!(ask(json!({ "request": "list" }))["list"][0]["room"], 1);
     assert_eq!(code(&ask(json!({ "request": "join", "room": 1, "ptype": "publisher" }))), 423);
     assert_eq!(code(&ask(json!([]))), 423);
