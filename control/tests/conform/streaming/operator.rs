@@ -31,20 +31,6 @@ fn streaming_55_operators_make_mountpoints_and_do_not_watch() {
 }
 
 #[test]
-fn streaming_18_and_55_operators_too_hear_of_a_file_that_is_not_there() {
-    run(async {
-        let target = Target::with_admin().await;
-        let mut operator = Operator::http(&target);
-        let id = json!(fresh());
-        let create = json!({ "request": "create", "type": "live", "id": id, "filename": "/none.alaw",
-            "audio": true, "audiocodec": "pcma", "audiopt": 8 });
-        assert_eq!(say(&mut operator, create).await["error_code"], 456);
-        let info = json!({ "request": "info", "id": id });
-        assert_eq!(say(&mut operator, info).await["error_code"], 455);
-    });
-}
-
-#[test]
 fn streaming_56_handle_info_says_what_is_watched() {
     run(async {
         let target = Target::with_admin().await;

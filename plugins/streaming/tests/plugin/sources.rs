@@ -3,7 +3,9 @@
 use crate::stage::{Mountpoints, Stage, code};
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{IngestId, MediaKind, Plan};
-use bifrons_core::plugin::{Service, ServiceCommand, ServiceEvent, ServiceMedium};
+use bifrons_core::plugin::{
+    Plugin, ReplyKey, Service, ServiceCommand, ServiceEvent, ServiceMedium, Verdict,
+};
 use serde_json::{Value, json};
 
 fn file(kind: &str, name: &str) -> Value {
@@ -133,4 +135,26 @@ fn an_rtsp_server_says_what_is_offered() {
     stage.says(service, &ServiceEvent::Failed { text: "gone".to_owned() });
     assert_eq!(stage.told()[0]["result"]["status"], "stopped");
     assert_eq!(stage.world.closed, [viewer]);
+}
+
+#[test]
+fn streaming_18_and_55_operators_too_hear_of_a_file_that_cannot_be_had() {
+    let mut stage = Stage::new();
+    let body = json!({ "request": "create", "type": "live", "id": 5, "filename": "/none.alaw", "audio": true });
+    for there in [false, true] {
+        let verdict = stage.plugin.handle_admin_message(&mut stage.world, &body, ReplyKey(9));
+        assert_eq!(verdict, Some(Verdict::Deferred));
+        let service = stage.world.services.last().expect("started").0;
+        let event = match there {
+            true => ServiceEvent::Described { media: vec![] },
+            false => ServiceEvent::Failed { text: "not there".to_owned() },
+        };
+        stage.says(service, &event);
+        assert_eq!(stage.world.replies.last().expect("answered").0, ReplyKey(9));
+        let reply = stage.late();
+        match there {
+            true => assert_eq!(reply["streaming"], "created", "{reply}"),
+            false => assert_eq!(reply["error_code"], 456, "{reply}"),
+        }
+    }
 }
