@@ -209,7 +209,7 @@ impl TextRoom {
         let Some(url) = room.settings.post.clone() else { return };
         let content = bifrons_core::api::json::write(event, self.general.style);
         // What the far end answers is not looked at (plugin-textroom §4).
-        let _ = host.http(HttpRequest::post(url, "application/json", content.into_bytes()));
+        self.post(host, id, HttpRequest::post(url, "application/json", content.into_bytes()));
     }
 }
 

@@ -4,7 +4,7 @@
 //! number of rooms. Rooms are managed by the Janus API or over the channel, joined and talked in
 //! over the channel alone. Bounds: [`MAX_ROOMS`] rooms, [`MAX_MEMBERS`] members a room,
 //! [`MAX_TOKENS`] tokens a room, [`MAX_JOINED`] rooms a handle, and a room's history in number (its
-//! own setting) and bytes ([`MAX_HISTORY_BYTES`]). A message costs one copy for each member.
+//! own setting) and bytes ([`MAX_HISTORY_BYTES`]); [`MAX_POSTS`] messages wait for a room's web server. A message costs one copy for each member.
 
 mod api;
 mod chat;
@@ -13,6 +13,7 @@ mod error;
 mod manage;
 mod persist;
 mod plugin;
+mod posts;
 mod room;
 
 pub use plugin::TextRoom;
@@ -28,6 +29,9 @@ pub const MAX_TOKENS: usize = 1 << 14;
 
 /// Rooms one handle may be in.
 pub const MAX_JOINED: usize = 1024;
+
+/// Messages that may wait for a room's web server.
+pub const MAX_POSTS: usize = 256;
 
 /// Bytes of history a room keeps; the oldest go first.
 pub const MAX_HISTORY_BYTES: usize = 4 << 20;

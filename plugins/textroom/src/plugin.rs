@@ -61,6 +61,8 @@ pub struct TextRoom {
     pub(crate) ledger: Ledger<Asker>,
     pub(crate) rooms: BTreeMap<Id, Room>,
     pub(crate) users: HashMap<HandleKey, User>,
+    /// Whose each request to a web server is.
+    pub(crate) posting: HashMap<Ticket, Id>,
     /// Messages that found no room on their way to a member.
     unsent: u64,
 }
@@ -297,10 +299,14 @@ impl Plugin for TextRoom {
     }
 
     fn answered(&mut self, host: &mut dyn Host, ticket: Ticket, answer: Answer) {
-        if let Answer::Stored(outcome) = answer
-            && let Some((asker, data)) = self.ledger.stored(ticket, outcome)
-        {
-            self.answer(host, &asker, data);
+        match answer {
+            Answer::Stored(outcome) => {
+                if let Some((asker, data)) = self.ledger.stored(ticket, outcome) {
+                    self.answer(host, &asker, data);
+                }
+            }
+            Answer::Http(_) => self.posted(host, ticket),
+            Answer::Elapsed | Answer::Resolved(_) => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One room: its settings, members and history.
 
 use crate::MAX_HISTORY_BYTES;
+use crate::posts::Posts;
 use bifrons_core::plugin::HandleKey;
 use bifrons_core::plugin::Id;
 use serde_json::{Value, json};
@@ -44,6 +45,8 @@ pub(crate) struct Room {
     pub(crate) allowed: Option<BTreeSet<String>>,
     history: VecDeque<Kept>,
     kept_bytes: usize,
+    /// What its web server still has to hear.
+    pub(crate) posts: Posts,
 }
 
 impl Room {
@@ -55,6 +58,7 @@ impl Room {
             allowed,
             history: VecDeque::new(),
             kept_bytes: 0,
+            posts: Posts::default(),
         }
     }
 

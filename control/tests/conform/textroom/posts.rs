@@ -2,7 +2,6 @@
 
 use super::stage::{PATIENCE, Stage, run};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -119,11 +118,24 @@ fn textroom_posts_that_nobody_answers_hold_nobody_up() {
         }
         // A request may take ten seconds: one after the other they would take minutes.
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-        let mut texts = BTreeSet::new();
-        for _ in 0..20 {
-            texts.insert(inbox.next().await.body["text"].as_str().expect("a text").to_owned());
+        // One at a time, so that they come in order: the first is under way.
+        assert_eq!(inbox.next().await.body["text"], "message 0");
+        assert!(inbox.posts.try_recv().is_err());
+    });
+}
+
+#[test]
+fn textroom_posts_come_in_the_order_in_which_they_were_said() {
+    run(async {
+        let mut inbox = Inbox::open(Some(200)).await;
+        let (stage, room) = Stage::with_room(json!({"post": inbox.url})).await;
+        let mut ada = stage.member(&room, "ada").await;
+        for number in 0..60 {
+            ada.does(json!({"textroom": "message", "room": room, "text": number.to_string()}))
+                .await;
         }
-        let expected: BTreeSet<_> = (0..20).map(|number| format!("message {number}")).collect();
-        assert_eq!(texts, expected);
+        for number in 0..60 {
+            assert_eq!(inbox.next().await.body["text"], number.to_string());
+        }
     });
 }
