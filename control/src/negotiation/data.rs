@@ -41,8 +41,9 @@ impl Negotiation {
                 self.data_says(peer, PeerEvent::Data(message));
             }
             DataEvent::Sent { peer, weight, drained } => self.sent(peer, weight, drained),
-            DataEvent::Lost { peer } => {
-                tracing::debug!(peer = peer.to_bits(), "the data channels of a peer are gone");
+            DataEvent::Lost { peer, end } => {
+                let handle = self.slots.handle(peer).map(|handle| handle.0);
+                tracing::info!(handle, reason = end.text(), "the data channels of a peer are gone");
             }
         }
     }

@@ -178,5 +178,34 @@ pub enum DataEvent {
     Lost {
         /// Whose.
         peer: PeerId,
+        /// Why.
+        end: DataEnd,
     },
+}
+
+/// Why an association ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DataEnd {
+    /// The peer ended it (ABORT, SHUTDOWN).
+    ByPeer,
+    /// What the peer sent was refused: a message longer than our SDP allows, or no SCTP. The peer is
+    /// told by an ABORT (RFC 9260 §3.3.7).
+    Refused,
+    /// The peer does not answer.
+    Silent,
+    /// A renegotiation took the line away.
+    LineGone,
+}
+
+impl DataEnd {
+    /// For the log, and for the peer.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            DataEnd::ByPeer => "ended by the peer",
+            DataEnd::Refused => "message longer than allowed, or malformed",
+            DataEnd::Silent => "no answer",
+            DataEnd::LineGone => "the line was taken away",
+        }
+    }
 }

@@ -16,9 +16,9 @@ mod port;
 mod statistics;
 
 pub use data::{
-    COMMON_MAX_MESSAGE, DEFAULT_LABEL, DEFAULT_PEER_MAX_MESSAGE, DataCommand, DataEvent, DataKind,
-    DataLine, DataMessage, DataPlan, DataRefusal, HANDOFF_CREDIT, MAX_MESSAGE, RECEIVE_CREDIT,
-    SEND_CREDIT,
+    COMMON_MAX_MESSAGE, DEFAULT_LABEL, DEFAULT_PEER_MAX_MESSAGE, DataCommand, DataEnd, DataEvent,
+    DataKind, DataLine, DataMessage, DataPlan, DataRefusal, HANDOFF_CREDIT, MAX_MESSAGE,
+    RECEIVE_CREDIT, SEND_CREDIT,
 };
 pub use fact::{DownReason, Fact, LayerKind};
 pub use id::{LineId, Mindex, PeerId, SinkId, SourceId};

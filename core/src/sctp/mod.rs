@@ -13,6 +13,7 @@
 //! bytes (and one message) waiting to be sent, twice the longest message we take waiting to be
 //! read. Cost: nothing until the association begins; measured figures are in `docs/data.md`.
 
+mod abort;
 mod channel;
 mod dcep;
 mod fuzz;

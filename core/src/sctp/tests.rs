@@ -1,6 +1,6 @@
 use super::*;
 use crate::dtls::Role;
-use crate::media::{DataKind, DataLine, DataMessage};
+use crate::media::{DataEnd, DataKind, DataLine, DataMessage};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -256,7 +256,9 @@ fn a_message_longer_than_stated_ends_the_association_and_nothing_else() {
     pair.take(1);
     pair.send(0, "x", &vec![0; 150_001]).unwrap();
     pair.run(3000);
-    assert_eq!(pair.take(1), [Event::Opened, Event::Lost]);
+    assert_eq!(pair.take(1), [Event::Opened, Event::Lost(DataEnd::Refused)]);
+    let told = pair.take(0);
+    assert_eq!(told.last(), Some(&Event::Lost(DataEnd::ByPeer)), "an ABORT came: {told:?}");
     assert_eq!(pair.ends[1].send("x", "", DataKind::Text, b"x"), Err(SendError::NotReady));
 }
 

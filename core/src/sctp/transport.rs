@@ -1,9 +1,10 @@
 //! One peer's association and what runs on it.
 
+use super::abort;
 use super::channel::{Channels, STREAMS};
 use super::{Channel, Dcep, Open, Reliability};
 use crate::dtls::Role;
-use crate::media::{DataKind, DataLine, DataMessage};
+use crate::media::{DataEnd, DataKind, DataLine, DataMessage};
 use bytes::Bytes;
 use sctp_proto::{
     Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig,
@@ -36,6 +37,9 @@ const STUBBORN: Duration = Duration::from_secs(3);
 /// The longest OPEN: two names of 65535 bytes. A peer's limit is about messages of users.
 const MAX_DCEP: u32 = 12 + 2 * 65_535;
 
+/// Our port; peers look at the SDP's, and there is one association a peer.
+const LOCAL_PORT: u16 = 5000;
+
 /// The association's only path; SCTP never sees the real one (RFC 8831 §6.1).
 const PATH: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
 
@@ -59,9 +63,8 @@ pub enum Event {
     Message(DataMessage),
     /// All that was taken for sending has reached the peer.
     Drained,
-    /// The association has ended: by the peer, by what it sent, or for want of answers. The last
-    /// event.
-    Lost,
+    /// The association has ended. The last event.
+    Lost(DataEnd),
 }
 
 /// Why a message was not taken.
@@ -104,6 +107,8 @@ pub struct DataTransport {
     opened: bool,
     /// Something was sent since the last [`Event::Drained`].
     filled: bool,
+    /// What our packets carry for the peer to know them by.
+    peer_tag: Option<[u8; 4]>,
     dropped: u64,
 }
 
@@ -127,6 +132,7 @@ impl DataTransport {
             events: VecDeque::new(),
             opened: false,
             filled: false,
+            peer_tag: None,
             dropped: 0,
         }
     }
@@ -242,7 +248,7 @@ impl DataTransport {
     fn guarded(&mut self, act: impl FnOnce(&mut Self)) {
         if catch_unwind(AssertUnwindSafe(|| act(self))).is_err() {
             self.association = None;
-            self.lose();
+            self.lose(DataEnd::Refused);
         }
     }
 
@@ -250,6 +256,7 @@ impl DataTransport {
         if self.state == State::Lost {
             return;
         }
+        let ends = abort::ends(&packet);
         match self.endpoint.handle(now, PATH, None, None, packet) {
             Some((handle, DatagramEvent::NewAssociation(association))) => {
                 if !self.yields(now) {
@@ -271,7 +278,7 @@ impl DataTransport {
             }
             None => {}
         }
-        self.notice();
+        self.notice(if ends { DataEnd::ByPeer } else { DataEnd::Refused });
     }
 
     /// Whether the peer's INIT counts more than what we have. A second association is nobody's.
@@ -305,17 +312,17 @@ impl DataTransport {
                     self.association = Some(association);
                     self.state = State::Connecting { since: now };
                 }
-                Err(_) => self.lose(),
+                Err(_) => self.lose(DataEnd::Silent),
             }
         }
         if let Some((_, association)) = &mut self.association {
             association.handle_timeout(now);
         }
-        self.notice();
+        self.notice(DataEnd::Silent);
     }
 
-    /// Acts on what the association has to say.
-    fn notice(&mut self) {
+    /// Acts on what the association has to say; `end` is why it ends, if it does.
+    fn notice(&mut self, end: DataEnd) {
         while let Some((_, association)) = &mut self.association {
             while association.poll_endpoint_event().is_some() {}
             let Some(event) = association.poll() else { break };
@@ -325,7 +332,9 @@ impl DataTransport {
                     self.state = State::Up;
                     self.events.push_back(Event::Ready);
                 }
-                Noticed::HandshakeFailed { .. } | Noticed::AssociationLost { .. } => self.lose(),
+                Noticed::HandshakeFailed { .. } | Noticed::AssociationLost { .. } => {
+                    self.lose(end);
+                }
                 Noticed::Stream(StreamEvent::Readable { id } | StreamEvent::Opened { id })
                     if !self.readable.contains(&id) =>
                 {
@@ -347,18 +356,24 @@ impl DataTransport {
         }
     }
 
-    fn lose(&mut self) {
+    fn lose(&mut self, end: DataEnd) {
         if self.state != State::Lost {
             self.state = State::Lost;
+            if let (DataEnd::Refused, Some(tag)) = (end, self.peer_tag) {
+                let remote = self.config.line.remote_port.max(1);
+                self.packets.push_back(abort::packet(LOCAL_PORT, remote, tag, end.text()));
+            }
             self.channels.clear();
             self.readable.clear();
-            self.events.push_back(Event::Lost);
+            self.events.push_back(Event::Lost(end));
         }
     }
 
     fn gather(&mut self, now: Instant) {
         let mut take = |payload| {
             if let Payload::RawEncode(packets) = payload {
+                let tag = packets.last().and_then(|packet| abort::tag_of(packet));
+                self.peer_tag = tag.or(self.peer_tag);
                 self.packets.extend(packets);
             }
         };
@@ -385,7 +400,7 @@ impl DataTransport {
             let mut bytes = vec![0; chunks.len()];
             let whole = chunks.read(&mut bytes).is_ok();
             // Reading the last message of a stream that was reset ends it.
-            self.notice();
+            self.notice(DataEnd::Refused);
             if self.state == State::Lost || !whole {
                 return None;
             }
@@ -505,7 +520,7 @@ fn settings(line: &DataLine) -> Arc<TransportConfig> {
     let whole = line.max_receive.max(MAX_DCEP);
     Arc::new(
         TransportConfig::default()
-            .with_local_port(5000)
+            .with_local_port(LOCAL_PORT)
             .with_remote_port(line.remote_port.max(1))
             .with_max_num_inbound_streams(STREAMS)
             .with_max_num_outbound_streams(STREAMS)

@@ -5,7 +5,8 @@ use crate::data::{DataPost, DataSink, DataSource, Export, PeerData, Pipe};
 use crate::dtls_openssl::RecordLayer;
 use crate::handshake::{Datagram, ToLane};
 use bifrons_core::media::{
-    DataCommand, DataEvent, DataPlan, Line, LineId, MediaKind, PeerId, ShardEvent, SinkId, SourceId,
+    DataCommand, DataEnd, DataEvent, DataPlan, Line, LineId, MediaKind, PeerId, ShardEvent, SinkId,
+    SourceId,
 };
 use bifrons_core::sctp::{Config, DataTransport};
 
@@ -172,7 +173,8 @@ impl Shard {
             (None, Some(data)) => {
                 // Its records may be here already; only the association goes.
                 if data.transport.take().is_some() {
-                    self.tell(ShardEvent::Data(DataEvent::Lost { peer: id }));
+                    let end = DataEnd::LineGone;
+                    self.tell(ShardEvent::Data(DataEvent::Lost { peer: id, end }));
                 }
                 self.data.forget(id);
             }

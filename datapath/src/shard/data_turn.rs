@@ -113,8 +113,8 @@ impl Shard {
                         self.tell_sent(line.peer, 0, true);
                     }
                 }
-                Some(Event::Lost) => {
-                    self.tell(ShardEvent::Data(DataEvent::Lost { peer: line.peer }));
+                Some(Event::Lost(end)) => {
+                    self.tell(ShardEvent::Data(DataEvent::Lost { peer: line.peer, end }));
                 }
                 None => {
                     if !may {
