@@ -4,6 +4,7 @@ use super::stage::{PATIENCE, Stage, both, event, run};
 use bifrons_loadtest::janus::Jsep;
 use bifrons_loadtest::peer::{Line, Message, Shape, Stats};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 #[test]
 fn videocall_12_media_flow_both_ways() {
@@ -124,6 +125,18 @@ fn videocall_22_messages_arrive_as_they_were_sent() {
             user.peer.until("a channel", PATIENCE, open).await.expect("a channel");
         }
         for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+            // Janus relays nothing before the other side's stack has acknowledged its channel.
+            let heard = |stats: &Stats| !stats.messages.is_empty();
+            let early = Duration::from_millis(200);
+            for tries in 0.. {
+                assert!(tries < 50, "nothing arrives");
+                from.peer.say(LABEL, false, b"early").await.expect("said");
+                if to.peer.until("a message", early, heard).await.is_ok() {
+                    break;
+                }
+            }
+            tokio::time::sleep(early).await;
+            to.peer.take_messages().await.expect("a peer");
             let sent = [(false, &b"text"[..]), (true, &[0, 159, 146, 150][..])];
             for (binary, bytes) in sent {
                 from.peer.say(LABEL, binary, bytes).await.expect("said");
