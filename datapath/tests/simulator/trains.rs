@@ -196,6 +196,17 @@ fn audio_is_never_held_and_ends_the_train_of_its_peer() {
 }
 
 #[test]
+fn audio_that_was_held_up_on_its_way_leaves_at_once_in_several_trains() {
+    let mut pair = Pair::new(6, Coalescing::default());
+    for _ in 0..40 {
+        pair.audio();
+    }
+    assert_eq!(took(&pair.came(0)), [0; 40]);
+    let lengths: Vec<_> = pair.trains().iter().map(Vec::len).collect();
+    assert_eq!(lengths, [16, 16, 8]);
+}
+
+#[test]
 fn packets_of_almost_one_length_become_one_train_and_keep_their_payloads() {
     let mut pair = Pair::new(9, Coalescing::default());
     let lens = [196, 200, 200, 201, 201, 90];
