@@ -24,11 +24,11 @@ use crate::carry::Outward;
 use crate::engine::Engine;
 use crate::forward::{Onward, SourceKey, Sources};
 use crate::peer::{Path, Peer, PeerTable};
-use crate::retransmit::Sent;
 use crate::seal::{Job, Kernel, Run};
 use crate::shard::Now;
 use crate::tap::Tap;
 use bifrons_core::media::Mindex;
+use bifrons_core::rtp::{Seq, abs_send_time};
 use packet::{Maker, Outcome};
 use std::io;
 use std::ops::Range;
@@ -64,12 +64,13 @@ pub enum Departing {
     Again {
         /// On this line.
         mindex: Mindex,
-        /// As it left before.
-        sent: Sent,
+        /// That left with this number before.
+        seq: Seq,
     },
 }
 
 impl Departing {
+    #[inline]
     fn mindex(&self) -> Mindex {
         match *self {
             Departing::First { mindex, .. } | Departing::Again { mindex, .. } => mindex,
@@ -103,6 +104,17 @@ pub struct Moment<'s> {
     pub sources: &'s Sources,
     /// The turn's time.
     pub now: Now,
+    /// It as abs-send-time.
+    abs_send_time: u32,
+}
+
+impl<'s> Moment<'s> {
+    /// What there is `now`.
+    #[must_use]
+    pub fn new(sources: &'s Sources, now: Now) -> Self {
+        let [a, b, c] = abs_send_time(now.us);
+        Moment { sources, now, abs_send_time: u32::from_be_bytes([0, a, b, c]) }
+    }
 }
 
 /// See the module.
@@ -236,24 +248,20 @@ impl Departure {
     }
 }
 
-/// How much padding a packet gets, by what follows it: the first of a train looks how long the
-/// packets are that may join it, the others are made as long as that. A packet with nothing behind it
-/// in its train stays as it is.
-fn level<'d>(
-    train: &mut Train,
-    departing: &Departing,
-    rest: &(impl Iterator<Item = &'d Departing> + Clone),
-) -> usize {
-    let Departing::First { mindex, len, .. } = *departing else { return 0 };
+/// How much padding a packet of `len` bytes gets, by the `rest` of the video: the first of a train
+/// looks how long the packets are that may join it, the others are made as long as that. A packet
+/// with nothing behind it in its train stays as it is.
+#[inline]
+fn level(train: &mut Train, mindex: Mindex, len: u16, rest: &[Departing]) -> usize {
     let len = usize::from(len);
     let follower = |next: &Departing| match *next {
         Departing::First { mindex: other, len, .. } if other == mindex => Some(usize::from(len)),
         _ => None,
     };
-    let Some(next) = rest.clone().next().and_then(follower) else { return 0 };
+    let Some(next) = rest.first().and_then(follower) else { return 0 };
     if train.segments == 0 {
         train.level = len;
-        for other in rest.clone().map_while(follower).take(train::SEGMENTS - 1) {
+        for other in rest.iter().map_while(follower).take(train::SEGMENTS - 1) {
             let (low, high) = (train.level.min(other), train.level.max(other));
             if high > len + train::PADDING || high > low + train::PADDING {
                 break;
@@ -334,18 +342,16 @@ impl<'s> Chunk<'_, '_, 's> {
                 return true;
             }
         };
-        let mut waiting = std::mem::take(&mut peer.waiting);
-        let video = gate.allowance(slot, waiting.video(), now_us);
-        let all = waiting.front_len(video);
+        let video = gate.allowance(slot, peer.waiting.video(), now_us);
+        let all = peer.waiting.front_len(video);
         while *taken < all && self.has_room_for(all - *taken) {
-            *taken += self.make_train(path, peer, waiting.front(video).skip(*taken), moment, tap);
+            *taken += self.make_train(path, peer, (*taken, video), moment, tap);
         }
         let done = *taken >= all;
         if done {
-            waiting.remove_front(video);
-            gate.left(slot, video, waiting.video());
+            peer.waiting.remove_front(video);
+            gate.left(slot, video, peer.waiting.video());
         }
-        peer.waiting = waiting;
         done
     }
 
@@ -356,38 +362,41 @@ impl<'s> Chunk<'_, '_, 's> {
         self.jobs.is_empty() || left >= packets.min(train::SEGMENTS) * PACKET_ROOM
     }
 
-    /// Makes one train from the front of `waiting`; returns how many references it used up.
-    fn make_train<'d>(
+    /// Makes one train of what waits, from number `taken` on, where so much `video` may leave;
+    /// returns how many references it used up.
+    fn make_train(
         &mut self,
         path: Path,
         peer: &mut Peer,
-        waiting: impl Iterator<Item = &'d Departing> + Clone,
+        (taken, video): (usize, usize),
         moment: Moment<'s>,
         tap: &mut Tap,
     ) -> usize {
-        let Peer { keys, lines, transport_seq, tapping, .. } = peer;
-        let Some(keys) = keys.as_ref() else { return waiting.count() };
-        let Moment { sources, now } = moment;
+        let Peer { keys, lines, transport_seq, tapping, waiting, .. } = peer;
+        let Some(keys) = keys.as_ref() else { return waiting.front_len(video) - taken };
         let overhead = keys.rtp_overhead();
-        let mut maker = Maker { sources, now, overhead, transport_seq, tap, tapping };
+        let mut maker = Maker { moment, overhead, transport_seq, tap, tapping };
         let start = self.used.next_multiple_of(ALIGN);
         let (mut train, mut used) = (Train::default(), 0);
-        let mut rest = waiting;
-        while let Some(departing) = rest.next() {
+        while let Some(departing) = waiting.at(taken + used, video) {
             let at = start + train.len;
-            let padding = level(&mut train, departing, &rest);
-            let Some(out) = self.room.get_mut(at..at + PACKET_ROOM) else { break };
-            let line = lines.iter_mut().find(|line| line.mindex == departing.mindex());
+            let Some(out) = self.room.get_mut(at..).and_then(|room| room.first_chunk_mut()) else {
+                break;
+            };
+            let mindex = departing.mindex();
+            let line = lines.iter_mut().find(|line| line.mindex == mindex);
             let Some(sink) = line.and_then(|line| line.sink.as_mut()) else {
                 self.shed += 1;
                 used += 1;
                 continue;
             };
             let outcome = match *departing {
-                Departing::First { source, packet, onward, .. } => {
+                Departing::First { source, packet, len, onward, .. } => {
+                    let rest = waiting.video_from(taken + used + 1, video);
+                    let padding = level(&mut train, mindex, len, rest);
                     maker.first(out, &train, sink, (source, packet, onward), padding)
                 }
-                Departing::Again { sent, .. } => maker.again(out, &train, sink, sent),
+                Departing::Again { seq, .. } => maker.again(out, &train, sink, seq),
             };
             match outcome {
                 Outcome::Ready(plain) => {

@@ -2,14 +2,15 @@
 //! from, payload left where it is stored as long as nothing in it changes.
 
 use super::train::Train;
-use crate::forward::{Onward, Sink, SourceKey, Sources};
+use super::{Moment, PACKET_ROOM};
+use crate::forward::{Onward, Sink, SourceKey};
 use crate::retransmit::{Meta, Sent};
-use crate::shard::Now;
 use crate::tap::{Direction, Tap, TappedKind, Tapping};
 use bifrons_core::codec::{Vp8Descriptor, Vp8Ids};
-use bifrons_core::rtp::{
-    self, Header, PayloadType, PlayoutDelay, Seq, Written, abs_send_time, rtx,
-};
+use bifrons_core::rtp::{self, Header, PayloadType, PlayoutDelay, Seq, Written, rtx};
+
+/// Where a packet is written; every header fits its front.
+type Room = [u8; PACKET_ROOM];
 
 /// A packet ready to be sealed.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +39,7 @@ pub(super) enum Outcome<'s> {
 
 /// What the packets of one peer are made with: its own and its shard's state.
 pub(super) struct Maker<'p, 's> {
-    pub(super) sources: &'s Sources,
-    pub(super) now: Now,
+    pub(super) moment: Moment<'s>,
     /// Bytes that sealing adds.
     pub(super) overhead: usize,
     pub(super) transport_seq: &'p mut u16,
@@ -50,15 +50,16 @@ pub(super) struct Maker<'p, 's> {
 
 impl<'s> Maker<'_, 's> {
     /// A packet that leaves for the first time.
+    #[inline]
     pub(super) fn first(
         &mut self,
-        out: &mut [u8],
+        out: &mut Room,
         train: &Train,
         sink: &mut Sink,
         (key, packet, onward): (SourceKey, u64, Onward),
         padding: usize,
     ) -> Outcome<'s> {
-        let Some(source) = self.sources.get(key) else { return Outcome::Nothing };
+        let Some(source) = self.moment.sources.get(key) else { return Outcome::Nothing };
         let Some((meta, bytes)) = source.ring().and_then(|ring| ring.get(packet)) else {
             sink.counts.shed += 1;
             return Outcome::Nothing;
@@ -77,45 +78,52 @@ impl<'s> Maker<'_, 's> {
             return Outcome::Next;
         }
         let Some(index) = sink.unsealed_index(seq) else { return Outcome::Refused };
-        let mut sent = Sent {
-            seq,
-            index,
-            source: key.index,
-            generation: key.generation,
-            packet,
-            timestamp,
-            marker,
-            pictures,
-            pt,
-            epoch: sink.epoch,
-            padding: padding as u8,
-            delay: delay.map_or(u32::MAX, |d| u32::from(d.min) << 12 | u32::from(d.max)),
-            left_us: self.now.us,
-            ..Sent::default()
-        };
         place(out, seq, timestamp);
-        self.stamp(out, &written, &mut sent);
+        let stamps = self.stamp(out, &written);
         let Some(plain) = self.plain(&body, out, written.len, None, index) else {
             return Outcome::Nothing;
         };
         if sink.nack {
-            sink.history_mut().record(sent);
+            let epoch = sink.epoch;
+            sink.history_mut().record(Sent {
+                index,
+                source: key,
+                packet,
+                timestamp,
+                marker,
+                pictures,
+                pt,
+                epoch,
+                padding: padding as u8,
+                abs_send_time: stamps.abs_send_time,
+                transport_seq: stamps.transport_seq,
+                delay: delay.map_or(u32::MAX, |d| u32::from(d.min) << 12 | u32::from(d.max)),
+                left_us: self.moment.now.us,
+                repeated_us: 0,
+                backoff_us: 0,
+            });
         }
         self.count(sink, written.len, body.payload.len(), timestamp);
         Outcome::Ready(plain)
     }
 
-    /// A packet that the peer asked for again.
+    /// A packet that left as `seq` and that the peer asked for again.
+    #[inline(never)]
     pub(super) fn again(
         &mut self,
-        out: &mut [u8],
+        out: &mut Room,
         train: &Train,
         sink: &mut Sink,
-        mut sent: Sent,
+        seq: Seq,
     ) -> Outcome<'s> {
-        let key = SourceKey { index: sent.source, generation: sent.generation };
-        let packet = self.sources.get(key).and_then(|source| source.ring()?.get(sent.packet));
-        let Some((meta, bytes)) = packet else {
+        let sources = self.moment.sources;
+        let found = sink.history.get(seq).copied().and_then(|sent| {
+            Some((
+                sent,
+                sources.get(sent.source).and_then(|source| source.ring()?.get(sent.packet))?,
+            ))
+        });
+        let Some((sent, (meta, bytes))) = found else {
             sink.counts.shed += 1;
             return Outcome::Nothing;
         };
@@ -137,15 +145,15 @@ impl<'s> Maker<'_, 's> {
             return Outcome::Next;
         }
         let plain = if repair.is_some() {
-            let (seq, index) = sink.next_rtx_seq();
-            place(out, seq, sent.timestamp);
-            let original = sent.seq;
-            self.stamp(out, &written, &mut sent);
-            self.plain(&body, out, written.len, Some(original), index)
+            let (number, index) = sink.next_rtx_seq();
+            place(out, number, sent.timestamp);
+            self.stamp(out, &written);
+            self.plain(&body, out, written.len, Some(seq), index)
         } else if sent.epoch == sink.epoch {
             // The same index again: the bytes have to be the same, stamps included.
-            place(out, sent.seq, sent.timestamp);
-            restamp(out, &written, &sent);
+            place(out, seq, sent.timestamp);
+            let Sent { abs_send_time, transport_seq, .. } = sent;
+            Stamps { abs_send_time, transport_seq }.put(out, &written);
             self.plain(&body, out, written.len, None, sent.index)
         } else {
             None
@@ -159,21 +167,37 @@ impl<'s> Maker<'_, 's> {
     /// The packet behind the header of `header_len` bytes; a repair names the one it repeats in
     /// front of its payload (RFC 4588 §4). A payload that changes or gets padding is copied, and so
     /// is one that a capture looks at.
+    #[inline]
     fn plain(
         &mut self,
         body: &Body<'s>,
-        out: &mut [u8],
+        out: &mut Room,
+        header_len: usize,
+        repeats: Option<Seq>,
+        index: u64,
+    ) -> Option<Plain<'s>> {
+        let alike = body.pictures.is_none() && body.padding == 0 && repeats.is_none();
+        if alike && self.tapping.is_none() {
+            let payload = body.payload;
+            return Some(Plain { index, header_len, len: payload.len(), text: Some(payload) });
+        }
+        self.copied(body, out, header_len, repeats, index)
+    }
+
+    /// As [`Maker::plain`], where the payload has to stand behind its header.
+    #[inline(never)]
+    fn copied(
+        &mut self,
+        body: &Body<'s>,
+        out: &mut Room,
         header_len: usize,
         repeats: Option<Seq>,
         index: u64,
     ) -> Option<Plain<'s>> {
         let (payload, stored) = (body.payload, body.payload.len());
-        let end = match (repeats, body.pictures, &self.tapping) {
-            (None, None, None) if body.padding == 0 => {
-                return Some(Plain { index, header_len, len: stored, text: Some(payload) });
-            }
-            (Some(original), _, _) => rtx::wrap(out, header_len, original, payload).ok()?,
-            (None, _, _) => {
+        let end = match repeats {
+            Some(original) => rtx::wrap(out, header_len, original, payload).ok()?,
+            None => {
                 let end = header_len + stored;
                 out.get_mut(header_len..end)?.copy_from_slice(payload);
                 end
@@ -189,23 +213,24 @@ impl<'s> Maker<'_, 's> {
             out[0] |= PADDED;
         }
         let clear = out.get(..end)?;
-        self.tap.note(self.tapping, self.now, Direction::Out, TappedKind::Rtp, clear);
+        self.tap.note(self.tapping, self.moment.now, Direction::Out, TappedKind::Rtp, clear);
         Some(Plain { index, header_len, len: end - header_len, text: None })
     }
 
-    /// Stamps departure time and transport-wide number, and remembers them.
-    fn stamp(&mut self, out: &mut [u8], written: &Written, sent: &mut Sent) {
-        let [a, b, c] = abs_send_time(self.now.us);
-        sent.abs_send_time = u32::from_be_bytes([0, a, b, c]);
-        if written.transport_seq.is_some() {
-            *self.transport_seq = self.transport_seq.wrapping_add(1);
-            sent.transport_seq = *self.transport_seq;
-        }
-        restamp(out, written, sent);
+    /// Stamps departure time and transport-wide number.
+    #[inline]
+    fn stamp(&mut self, out: &mut Room, written: &Written) -> Stamps {
+        let numbered = u16::from(written.transport_seq.is_some());
+        *self.transport_seq = self.transport_seq.wrapping_add(numbered);
+        let transport_seq = *self.transport_seq;
+        let stamps = Stamps { abs_send_time: self.moment.abs_send_time, transport_seq };
+        stamps.put(out, written);
+        stamps
     }
 
+    #[inline]
     fn count(&self, sink: &mut Sink, header: usize, payload: usize, timestamp: u32) {
-        sink.stats.sent(timestamp, payload, header + payload, self.now.us);
+        sink.stats.sent(timestamp, payload, header + payload, self.moment.now.us);
     }
 }
 
@@ -222,14 +247,16 @@ struct Body<'s> {
 }
 
 impl Body<'_> {
+    #[inline]
     fn len(&self) -> usize {
         self.payload.len() + self.padding
     }
 }
 
 /// Writes the header with everything but sequence, timestamp and stamps.
+#[inline]
 fn write_header(
-    out: &mut [u8],
+    out: &mut Room,
     sink: &Sink,
     meta: &Meta,
     bytes: &[u8],
@@ -255,17 +282,28 @@ fn write_header(
 }
 
 /// Puts sequence number and timestamp into a written header (RFC 3550 §5.1).
-fn place(out: &mut [u8], seq: Seq, timestamp: u32) {
+#[inline]
+fn place(out: &mut Room, seq: Seq, timestamp: u32) {
     out[2..4].copy_from_slice(&seq.0.to_be_bytes());
     out[4..8].copy_from_slice(&timestamp.to_be_bytes());
 }
 
-/// Writes remembered stamps.
-fn restamp(out: &mut [u8], written: &Written, sent: &Sent) {
-    if let Some(at) = written.abs_send_time.map(usize::from) {
-        out[at..at + 3].copy_from_slice(&sent.abs_send_time.to_be_bytes()[1..]);
-    }
-    if let Some(at) = written.transport_seq.map(usize::from) {
-        out[at..at + 2].copy_from_slice(&sent.transport_seq.to_be_bytes());
+/// What is written into a header that is otherwise complete.
+#[derive(Clone, Copy)]
+struct Stamps {
+    /// 24 bit.
+    abs_send_time: u32,
+    transport_seq: u16,
+}
+
+impl Stamps {
+    #[inline]
+    fn put(self, out: &mut Room, written: &Written) {
+        if let Some(at) = written.abs_send_time.map(usize::from) {
+            out[at..at + 3].copy_from_slice(&self.abs_send_time.to_be_bytes()[1..]);
+        }
+        if let Some(at) = written.transport_seq.map(usize::from) {
+            out[at..at + 2].copy_from_slice(&self.transport_seq.to_be_bytes());
+        }
     }
 }

@@ -32,21 +32,34 @@ impl Waiting {
     }
 
     /// Packets of video.
+    #[inline]
     pub(super) fn video(&self) -> usize {
         self.video.len()
     }
 
-    /// What leaves if so much video may, in its order.
-    pub(super) fn front(&self, video: usize) -> impl Iterator<Item = &Departing> + Clone {
-        self.video[..video].iter().chain(&self.audio)
+    /// What leaves as number `n`, from 0, if so much video may.
+    #[inline]
+    pub(super) fn at(&self, n: usize, video: usize) -> Option<&Departing> {
+        match n.checked_sub(video) {
+            None => self.video.get(n),
+            Some(n) => self.audio.get(n),
+        }
+    }
+
+    /// The video that leaves from number `n` on, if so much may.
+    #[inline]
+    pub(super) fn video_from(&self, n: usize, video: usize) -> &[Departing] {
+        self.video.get(n..video).unwrap_or_default()
     }
 
     /// How much that is.
+    #[inline]
     pub(super) fn front_len(&self, video: usize) -> usize {
         video + self.audio.len()
     }
 
     /// It has left.
+    #[inline]
     pub(super) fn remove_front(&mut self, video: usize) {
         self.audio.clear();
         if video == self.video.len() {

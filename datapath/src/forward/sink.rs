@@ -182,12 +182,18 @@ impl Sink {
     }
 
     /// The history, allotted with the first packet.
+    #[inline]
     pub fn history_mut(&mut self) -> &mut History {
         if self.history.is_empty() {
-            let video = self.kind == MediaKind::Video;
-            self.history = History::new(if video { VIDEO_HISTORY } else { AUDIO_HISTORY });
+            self.allot_history();
         }
         &mut self.history
+    }
+
+    #[cold]
+    fn allot_history(&mut self) {
+        let video = self.kind == MediaKind::Video;
+        self.history = History::new(if video { VIDEO_HISTORY } else { AUDIO_HISTORY });
     }
 
     /// The payload type a packet leaves with.

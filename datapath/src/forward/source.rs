@@ -22,7 +22,7 @@ pub struct SinkPlace {
 }
 
 /// Place of a source on this shard; `generation` tells successive tenants apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SourceKey {
     /// Index in the shard's sources.
     pub index: u32,

@@ -118,15 +118,13 @@ impl Shard {
         let mut count = 0;
         for seq in nack.seqs().take(1024) {
             sink.stats.nacked(1);
-            if count < found.len()
-                && let Some(sent) = sink.history.repeat(seq, now_us, keep_us)
-            {
-                found[count] = Some(sent);
+            if count < found.len() && sink.history.repeat(seq, now_us, keep_us) {
+                found[count] = Some(seq);
                 count += 1;
             }
         }
-        for sent in found.into_iter().flatten() {
-            if peer.waiting.push(kind, Departing::Again { mindex, sent }) {
+        for seq in found.into_iter().flatten() {
+            if peer.waiting.push(kind, Departing::Again { mindex, seq }) {
                 self.gate.offer(slot, true, now_us);
             } else {
                 self.counters.shed += 1;

@@ -75,8 +75,8 @@ impl Shard {
         self.send_outbox(engine)?;
         let now = self.now;
         let Shard { departure, gate, peers, sources, tap, outward, .. } = self;
-        let departed =
-            departure.depart(gate, peers, Moment { sources, now }, engine, tap, outward)?;
+        let moment = Moment::new(sources, now);
+        let departed = departure.depart(gate, peers, moment, engine, tap, outward)?;
         self.counters.forwarded += departed.packets;
         self.counters.shed += departed.shed;
         engine.flush()?;
