@@ -139,6 +139,7 @@ impl Vp8Descriptor {
 
     /// Whether the numbers that are present are those of `ids`, so that [`Self::rewrite`] would
     /// change nothing.
+    #[inline]
     #[must_use]
     pub fn shows(&self, ids: Vp8Ids) -> bool {
         self.picture_id.is_none_or(|id| id.value == ids.picture_id & id.mask())
@@ -230,9 +231,26 @@ impl Vp8Continuity {
 
     /// The numbers under which to forward the packet with descriptor `d`; `None` when its frame
     /// was skipped or is too old to have numbers of its own.
+    #[inline]
     pub fn forward(&mut self, d: &Vp8Descriptor) -> Option<Vp8Ids> {
         let own = ids_of(d);
         let mask = d.picture_id.map_or(self.mask, PictureId::mask);
+        let newest = d.picture_id.is_some_and(|id| id.value == self.newest) && mask == self.mask;
+        if newest && self.next == Next::Running && self.skipped & 1 == 0 {
+            // What most packets are: more of the newest frame.
+            let Vp8Ids { picture_id, tl0_pic_idx, key_idx } = self.offset;
+            self.last = Vp8Ids {
+                picture_id: own.picture_id.wrapping_sub(picture_id) & mask,
+                tl0_pic_idx: own.tl0_pic_idx.wrapping_sub(tl0_pic_idx),
+                key_idx: own.key_idx.wrapping_sub(key_idx) & 0x1F,
+            };
+            return Some(self.last);
+        }
+        self.forward_any(d, own, mask)
+    }
+
+    /// As [`Self::forward`], whatever the packet is to those before.
+    fn forward_any(&mut self, d: &Vp8Descriptor, own: Vp8Ids, mask: u16) -> Option<Vp8Ids> {
         if self.next == Next::Running && mask != self.mask {
             self.next = Next::Switched;
         }
@@ -323,6 +341,7 @@ impl Vp8Continuity {
     }
 }
 
+#[inline]
 fn ids_of(d: &Vp8Descriptor) -> Vp8Ids {
     Vp8Ids {
         picture_id: d.picture_id.map_or(0, |id| id.value),

@@ -135,7 +135,23 @@ impl Continuity {
     /// The numbers under which to forward the packet `seq`, `timestamp`, at wall or monotonic time
     /// `now_us`; `None` when it must not be forwarded (too late to have a number of its own, or
     /// already skipped).
+    #[inline]
     pub fn forward(&mut self, seq: Seq, timestamp: u32, now_us: u64) -> Option<(Seq, u32)> {
+        if self.next == Next::Running && seq == self.newest.next() {
+            // What almost every packet is: the next one.
+            self.restart_at = None;
+            self.skipped <<= 1;
+            self.reach = (self.reach + 1).min(WINDOW);
+            self.newest = seq;
+            let out = (seq.sub(self.seq_offset), timestamp.wrapping_sub(self.ts_offset));
+            self.note(out, now_us);
+            return Some(out);
+        }
+        self.forward_any(seq, timestamp, now_us)
+    }
+
+    /// As [`Self::forward`], whatever the packet is to those before.
+    fn forward_any(&mut self, seq: Seq, timestamp: u32, now_us: u64) -> Option<(Seq, u32)> {
         if self.next != Next::Running {
             return Some(self.enter(seq, timestamp, now_us));
         }
@@ -228,6 +244,7 @@ impl Continuity {
         self.newest = seq;
     }
 
+    #[inline]
     fn note(&mut self, out: (Seq, u32), now_us: u64) {
         // Pictures sent out of order step back by a few frames, which is no reason to let a switch
         // step back too; a source that set its clock back for good is followed.

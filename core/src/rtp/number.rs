@@ -144,6 +144,7 @@ impl SeqUnwrapper {
     }
 
     /// What `seq` means now, without taking it into account.
+    #[inline]
     #[must_use]
     pub fn peek(&self, seq: Seq) -> ExtendedSeq {
         match self.highest {
@@ -156,6 +157,7 @@ impl SeqUnwrapper {
     }
 
     /// Extends `seq` and remembers it if it is the newest.
+    #[inline]
     pub fn unwrap(&mut self, seq: Seq) -> ExtendedSeq {
         let ext = self.peek(seq);
         if self.highest.is_none_or(|high| ext > high) {

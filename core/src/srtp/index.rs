@@ -49,6 +49,17 @@ impl ReplayWindow {
         }
     }
 
+    /// Notes `index` as seen if it is the one that follows the highest, as most are. Otherwise
+    /// nothing changes and it is false.
+    #[inline]
+    pub fn accept_next(&mut self, index: u64) -> bool {
+        let next = self.seen != 0 && index == self.highest + 1;
+        if next {
+            (self.highest, self.seen) = (index, self.seen << 1 | 1);
+        }
+        next
+    }
+
     /// Notes `index` as seen. To be called only after the tag was found right, else a forger could
     /// move the window.
     pub fn accept(&mut self, index: u64) {
@@ -127,6 +138,22 @@ mod tests {
         let mut i = RtpIndex::new();
         i.accept(highest);
         i
+    }
+
+    #[test]
+    fn the_next_index_alone_takes_the_short_way() {
+        let (mut short, mut long) = (ReplayWindow::new(), ReplayWindow::new());
+        assert!(!short.accept_next(1), "nothing was seen yet");
+        for index in [7, 8, 9, 300, 301] {
+            let next = long.highest().is_some_and(|highest| index == highest + 1);
+            assert_eq!(short.accept_next(index), next);
+            if !next {
+                short.accept(index);
+            }
+            long.accept(index);
+            assert_eq!((short.highest, short.seen), (long.highest, long.seen));
+        }
+        assert!(!short.accept_next(301) && !short.accept_next(300));
     }
 
     #[test]

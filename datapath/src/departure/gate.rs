@@ -27,7 +27,11 @@ pub const DRAIN_US: u64 = 20_000;
 const NEVER: u64 = u64::MAX;
 
 /// Time between two bursts of a peer for whom so many packets wait.
+#[inline]
 fn gap_us(waiting: usize) -> u64 {
+    if waiting as u64 <= BURST as u64 * (DRAIN_US / GAP_US) {
+        return GAP_US;
+    }
     let bursts = waiting.div_ceil(BURST).max(1) as u64;
     (DRAIN_US / bursts).min(GAP_US)
 }

@@ -5,7 +5,7 @@ use super::source::SourceKey;
 use crate::layers::{Flow, LayerChoice, Verdict};
 use crate::report::LastSecond;
 use crate::retransmit::{History, Meta};
-use bifrons_core::codec::{Vp8Continuity, Vp8Ids};
+use bifrons_core::codec::{Vp8Continuity, Vp8Descriptor, Vp8Ids};
 use bifrons_core::media::{self, Line, MediaKind, Payload, Route, SwitchRule};
 use bifrons_core::rtcp::{NtpTime, OutQuality, SenderStats};
 use bifrons_core::rtp::{Continuity, Extension, HeaderWriter, Mid, Seq, SeqUnwrapper, Ssrc};
@@ -174,10 +174,13 @@ impl Sink {
     /// The SRTP index of a sequence number on the media stream (RFC 3711 §3.3.1: the roll-over
     /// counter begins at 0), which counts as sealed from now on. `None` for a number from before
     /// the first packet, and for one that was sealed before or may have been.
+    #[inline]
     pub fn unsealed_index(&mut self, seq: Seq) -> Option<u64> {
         let index = self.index.unwrap(seq).0.checked_sub(1 << 16)?;
-        self.sealed.check(index).ok()?;
-        self.sealed.accept(index);
+        if !self.sealed.accept_next(index) {
+            self.sealed.check(index).ok()?;
+            self.sealed.accept(index);
+        }
         Some(index)
     }
 
@@ -331,6 +334,7 @@ impl Sink {
         }
     }
 
+    #[inline]
     fn number(&mut self, meta: &Meta, marker: bool, now_us: u64) -> Option<Onward> {
         if self.from.replace(meta.ssrc) != Some(meta.ssrc) {
             self.continuity.switch_source();
@@ -340,18 +344,24 @@ impl Sink {
         let pictures = match &meta.vp8 {
             None => None,
             Some(vp8) => {
-                let newest = self.continuity.last().is_some_and(|(last, _)| last == seq);
-                let mut ids = self.pictures.forward(vp8);
-                if ids.is_none() && newest {
-                    // A new packet with an old picture id: the sender counts anew.
-                    self.pictures.switch_source();
-                    ids = self.pictures.forward(vp8);
-                }
-                let ids = ids?;
+                let ids = match self.pictures.forward(vp8) {
+                    Some(ids) => ids,
+                    None => self.count_pictures_anew(vp8, seq)?,
+                };
                 (!vp8.shows(ids)).then_some(ids)
             }
         };
         Some(Onward { seq, timestamp, marker, pictures })
+    }
+
+    /// A new packet, `seq`, with an old picture id: the sender counts anew.
+    #[cold]
+    fn count_pictures_anew(&mut self, vp8: &Vp8Descriptor, seq: Seq) -> Option<Vp8Ids> {
+        let newest = self.continuity.last().is_some_and(|(last, _)| last == seq);
+        newest.then(|| {
+            self.pictures.switch_source();
+            self.pictures.forward(vp8)
+        })?
     }
 
     /// The number of the next packet on the rtx stream (RFC 4588 §4: a space of its own).
