@@ -13,6 +13,7 @@ use bifrons_core::plugin::{
 };
 use serde_json::Value;
 use std::cmp::Reverse;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// The dispatcher as one plugin sees it during one hook.
@@ -102,6 +103,10 @@ impl Host for View<'_> {
 
     fn port_age(&self, port: PortId) -> Option<Duration> {
         self.core.negotiator.port_age(port, self.core.now.at)
+    }
+
+    fn interface(&self, name: &str, v6: bool) -> Option<IpAddr> {
+        self.core.negotiator.interface(name, v6)
     }
 
     fn close_port(&mut self, port: PortId) {

@@ -25,6 +25,7 @@ use bifrons_core::media::{
 use bifrons_core::plugin::{HandleKey, Home, Jsep, OutgoingJsep};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Fills a buffer with bytes that nobody can predict.
@@ -321,6 +322,10 @@ impl Negotiator for Negotiation {
 
     fn port_age(&self, port: PortId, now: Instant) -> Option<Duration> {
         self.ports.age(port, now)
+    }
+
+    fn interface(&self, name: &str, v6: bool) -> Option<IpAddr> {
+        super::ports::interface_address(name, v6)
     }
 
     fn close_port(&mut self, port: PortId) -> bool {

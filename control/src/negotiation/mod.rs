@@ -38,6 +38,7 @@ use bifrons_core::media::{
 };
 use bifrons_core::plugin::{HandleKey, Home, Jsep, OutgoingJsep};
 use serde_json::Value;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// What happened to a handle's PeerConnection, seen from the shards.
@@ -157,6 +158,12 @@ pub trait Negotiator {
     /// How long ago something last arrived at a port; `None` if it is not open.
     fn port_age(&self, port: PortId, now: Instant) -> Option<Duration> {
         let _ = (port, now);
+        None
+    }
+
+    /// The first address that an interface of the host has in one family.
+    fn interface(&self, name: &str, v6: bool) -> Option<IpAddr> {
+        let _ = (name, v6);
         None
     }
 

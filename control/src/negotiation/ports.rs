@@ -10,6 +10,7 @@ use bifrons_core::media::{
 };
 use bifrons_datapath::udp;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Most ports of one shard: what its engine takes, less its own sockets.
@@ -119,6 +120,13 @@ impl Ports {
         shards.send(id.shard, ShardCommand::OpenPort { port: id, socket, open: request.open });
         Ok(address)
     }
+}
+
+/// The first address of an interface in one family.
+pub(super) fn interface_address(name: &str, v6: bool) -> Option<IpAddr> {
+    let all = if_addrs::get_if_addrs().ok()?;
+    let mut of_it = all.iter().filter(|one| one.name == name).map(if_addrs::Interface::ip);
+    of_it.find(|ip| ip.is_ipv6() == v6)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::{AUDIO, Bench, ONE, PATIENCE, VIDEO};
 use bifrons_control::dispatch::ServiceOrder;
 use bifrons_control::service::rtsp::{self, RtspThread};
 use bifrons_core::codec::Codec;
-use bifrons_core::media::MediaKind;
+use bifrons_core::media::{MediaKind, PortClock};
 use bifrons_core::plugin::{
     RtspSetup, RtspTransport, Service, ServiceCommand, ServiceEvent, ServiceMedium,
 };
@@ -155,6 +155,18 @@ fn a_camera_that_goes_and_comes_back_is_found_again() {
     let after = bench.packets_of(VIDEO, 20);
     assert_ne!(before[0].ssrc, after[0].ssrc, "another stream");
     bench.no_event();
+}
+
+#[test]
+fn what_comes_is_noted_by_the_clock_of_its_medium() {
+    let camera = Camera::start(&["--video", "vp8"]);
+    let began = Instant::now();
+    let clocks = [PortClock::new(began), PortClock::new(began)];
+    let (mut bench, _thread) =
+        start(RtspSetup { clocks: clocks.clone().map(Some), ..setup(&camera) });
+    described(&mut bench);
+    bench.packets_of(VIDEO, 5);
+    assert_eq!(clocks.map(|clock| clock.has_heard()), [false, true], "there is no audio");
 }
 
 #[test]

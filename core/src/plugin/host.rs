@@ -108,6 +108,13 @@ pub trait Host {
         Err(PortError::Unsupported)
     }
 
+    /// The address that an interface of the host has in one family, the first of them; `None` if
+    /// there is no interface of that name, or it has none.
+    fn interface(&self, name: &str, v6: bool) -> Option<IpAddr> {
+        let _ = (name, v6);
+        None
+    }
+
     /// Closes a port.
     fn close_port(&mut self, port: PortId) {
         let _ = port;

@@ -15,7 +15,7 @@
 //! are dropped and counted there.
 
 use crate::codec::Codec;
-use crate::media::{IngestId, MediaKind};
+use crate::media::{IngestId, MediaKind, PortClock};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -80,6 +80,8 @@ pub struct RtspSetup {
     pub audio: Option<IngestId>,
     /// Where its video goes; likewise.
     pub video: Option<IngestId>,
+    /// Where the client notes that audio, or video, has come (`age_ms`).
+    pub clocks: [Option<PortClock>; 2],
     /// How media travel.
     pub transport: RtspTransport,
     /// Ask by path alone where the server answers 404 (`rtsp_quirk`). The client that we use cannot;
@@ -108,6 +110,7 @@ impl RtspSetup {
             credentials: None,
             audio,
             video,
+            clocks: [None, None],
             transport: RtspTransport::default(),
             path_only: false,
             must_connect: true,

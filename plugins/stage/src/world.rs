@@ -7,6 +7,7 @@ use bifrons_core::plugin::{
 };
 use serde_json::Value;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// An event as a client would see it.
@@ -176,6 +177,10 @@ impl Host for World {
         let number = if alone { request.first } else { number as u16 };
         self.ports.push((id, request));
         Ok(Port { id, address: ([0, 0, 0, 0], number).into() })
+    }
+
+    fn interface(&self, name: &str, v6: bool) -> Option<IpAddr> {
+        (name == "eth7" && !v6).then_some(IpAddr::from([192, 0, 2, 7]))
     }
 
     fn close_port(&mut self, port: PortId) {

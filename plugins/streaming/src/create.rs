@@ -121,6 +121,7 @@ impl Streaming {
             ports: Vec::new(),
             service: None,
             enabled: true,
+            is_lost: false,
             viewers: BTreeSet::new(),
         };
         let verdict = match kind {
@@ -128,14 +129,13 @@ impl Streaming {
             "rtsp" => {
                 let rtsp = RtspSpec::read(body)?;
                 let specs = rtsp.streams().into_iter();
-                let unfed = |spec| Stream { spec, ingest: None, port: None };
-                mountpoint.streams = specs.map(unfed).collect();
+                mountpoint.streams = specs.map(Stream::new).collect();
                 mountpoint.kind = Kind::Rtsp(rtsp);
                 self.make_pulled(host, mountpoint, asked)
             }
             _ => {
                 let file = FileSpec::read(body)?;
-                mountpoint.streams = vec![Stream { spec: file.stream(), ingest: None, port: None }];
+                mountpoint.streams = vec![Stream::new(file.stream())];
                 mountpoint.kind = match kind {
                     "live" => Kind::Live(file),
                     _ => Kind::OnDemand(file),

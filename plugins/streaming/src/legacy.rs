@@ -3,7 +3,7 @@
 
 use crate::api::{ARRAY, Body, FLAG, Field, TEXT, UINT, Want, may, must};
 use crate::error::Refusal;
-use crate::media::{StreamSpec, addresses, datatype, format, layers};
+use crate::media::{StreamSpec, datatype, format, layers, place};
 use bifrons_core::media::MediaKind;
 
 /// The older keys, and what goes for all items.
@@ -53,7 +53,7 @@ pub(crate) fn streams(body: &Body<'_>) -> Result<Vec<StreamSpec>, Refusal> {
         let mut spec = StreamSpec::new(MediaKind::Audio, "a", "audio");
         spec.port = body.port("audioport").unwrap_or(0);
         spec.rtcp_port = body.port("audiortcpport");
-        (spec.group, spec.interface) = addresses(body, "audiomcast", "audioiface")?;
+        place(&mut spec, body, "audiomcast", "audioiface")?;
         format(&mut spec, body, ["audiopt", "audiocodec", "audiortpmap", "audiofmtp"])?;
         spec.skew = body.flag("audioskew").unwrap_or(false);
         streams.push(spec);
@@ -63,7 +63,7 @@ pub(crate) fn streams(body: &Body<'_>) -> Result<Vec<StreamSpec>, Refusal> {
         let mut spec = StreamSpec::new(MediaKind::Video, "v", "video");
         spec.port = body.port("videoport").unwrap_or(0);
         spec.rtcp_port = body.port("videortcpport");
-        (spec.group, spec.interface) = addresses(body, "videomcast", "videoiface")?;
+        place(&mut spec, body, "videomcast", "videoiface")?;
         format(&mut spec, body, ["videopt", "videocodec", "videortpmap", "videofmtp"])?;
         spec.skew = body.flag("videoskew").unwrap_or(false);
         spec.simulcast = body.flag("videosimulcast").unwrap_or(false);
@@ -76,7 +76,7 @@ pub(crate) fn streams(body: &Body<'_>) -> Result<Vec<StreamSpec>, Refusal> {
         body.check(&[must("dataport", Want::Port)])?;
         let mut spec = StreamSpec::new(MediaKind::Data, "d", "data");
         spec.port = body.port("dataport").unwrap_or(0);
-        (spec.group, spec.interface) = addresses(body, "datamcast", "dataiface")?;
+        place(&mut spec, body, "datamcast", "dataiface")?;
         spec.datatype = datatype(body.text("datatype"))?;
         spec.buffermsg =
             body.flag("databuffermsg").unwrap_or(body.flag("buffermsg").unwrap_or(false));

@@ -52,6 +52,8 @@ pub(crate) struct StreamSpec {
     pub(crate) fmtp: Option<String>,
     pub(crate) group: Option<IpAddr>,
     pub(crate) interface: Option<IpAddr>,
+    /// The name that it was given by; its address is looked up when the ports are opened.
+    pub(crate) interface_name: Option<String>,
     /// Its port; 0 = any. The real one once it is open.
     pub(crate) port: u16,
     pub(crate) rtcp_port: Option<u16>,
@@ -79,6 +81,7 @@ impl StreamSpec {
             fmtp: None,
             group: None,
             interface: None,
+            interface_name: None,
             port: 0,
             rtcp_port: None,
             more_ports: [None; 2],
@@ -145,7 +148,7 @@ fn stream(item: &Body<'_>, body: &Body<'_>) -> Result<StreamSpec, Refusal> {
     let mut spec = StreamSpec::new(kind, mid, &label);
     spec.msid = item.text("msid").and_then(msid);
     spec.port = item.port("port").unwrap_or(0);
-    (spec.group, spec.interface) = addresses(item, "mcast", "iface")?;
+    place(&mut spec, item, "mcast", "iface")?;
     if kind == MediaKind::Data {
         spec.datatype = datatype(item.text("datatype").or(body.text("datatype")))?;
         spec.buffermsg = item.flag("buffermsg").unwrap_or(body.flag("buffermsg").unwrap_or(false));
@@ -233,22 +236,34 @@ pub(crate) fn datatype(text: Option<&str>) -> Result<DataKind, Refusal> {
     }
 }
 
-type Addresses = (Option<IpAddr>, Option<IpAddr>);
+/// Longest name of an interface (`IFNAMSIZ`, less its end).
+const MAX_INTERFACE: usize = 15;
 
-/// Multicast group and interface, from keys of these names.
-pub(crate) fn addresses(
+/// Multicast group and interface, from keys of these names. An interface is an address of ours or
+/// the name of one.
+pub(crate) fn place(
+    spec: &mut StreamSpec,
     body: &Body<'_>,
     group: &str,
     interface: &str,
-) -> Result<Addresses, Refusal> {
-    let group_at = address(body, group)?;
-    if group_at.is_some_and(|group| !group.is_multicast()) {
+) -> Result<(), Refusal> {
+    spec.group = address(body, group)?;
+    if spec.group.is_some_and(|group| !group.is_multicast()) {
         return Err(cannot(format!("Not a multicast group ({group})")));
     }
-    Ok((group_at, address(body, interface)?))
+    let Some(text) = body.filled(interface) else { return Ok(()) };
+    spec.interface = text.parse().ok();
+    if spec.interface.is_none() {
+        let is_name = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
+        if text.len() > MAX_INTERFACE || !text.bytes().all(is_name) {
+            return Err(cannot(format!("Not an address or name of an interface ({interface})")));
+        }
+        spec.interface_name = Some(text);
+    }
+    Ok(())
 }
 
-/// An address; 456 for what is none (names of interfaces are not known here).
+/// An address; 456 for what is none.
 fn address(body: &Body<'_>, name: &str) -> Result<Option<IpAddr>, Refusal> {
     let Some(text) = body.filled(name) else { return Ok(None) };
     let refused = |_| cannot(format!("Not an address of ours ({name})"));

@@ -3,7 +3,7 @@
 use crate::api::{Body, is_same};
 use crate::media::StreamSpec;
 use crate::source::{FileSpec, RtspSpec};
-use bifrons_core::media::{IngestId, Port, PortId};
+use bifrons_core::media::{IngestId, Port, PortClock, PortId};
 use bifrons_core::plugin::{HandleKey, Id, ServiceId};
 use std::collections::BTreeSet;
 
@@ -89,6 +89,15 @@ pub(crate) struct Stream {
     pub(crate) ingest: Option<IngestId>,
     /// Where its packets arrive; with simulcast those of substream 0.
     pub(crate) port: Option<PortId>,
+    /// Where an RTSP client notes that something came for it.
+    pub(crate) clock: Option<PortClock>,
+}
+
+impl Stream {
+    /// One that nothing feeds yet.
+    pub(crate) fn new(spec: StreamSpec) -> Self {
+        Stream { spec, ingest: None, port: None, clock: None }
+    }
 }
 
 /// See the module.
@@ -106,6 +115,8 @@ pub(crate) struct Mountpoint {
     /// What feeds it, if not ports.
     pub(crate) service: Option<ServiceId>,
     pub(crate) enabled: bool,
+    /// Its server is lost, and looked for.
+    pub(crate) is_lost: bool,
     pub(crate) viewers: BTreeSet<HandleKey>,
 }
 

@@ -93,10 +93,9 @@ fn item(stream: &Stream) -> Group {
     item.set("label", spec.label.as_str());
     let msid = spec.msid.as_ref().map(ToString::to_string);
     let host = |ip: &Option<std::net::IpAddr>| ip.map(|ip| ip.to_string());
-    set_texts(
-        &mut item,
-        &[("msid", &msid), ("mcast", &host(&spec.group)), ("iface", &host(&spec.interface))],
-    );
+    // Its address may be another one after the next start.
+    let interface = spec.interface_name.clone().or(host(&spec.interface));
+    set_texts(&mut item, &[("msid", &msid), ("mcast", &host(&spec.group)), ("iface", &interface)]);
     item.set("port", u32::from(spec.port));
     let ports = [
         ("rtcpport", spec.rtcp_port),

@@ -71,6 +71,12 @@ impl Opening<'_> {
 
     fn stream(&mut self, mut spec: StreamSpec, key: Option<MasterKey>) -> Result<Stream, Refusal> {
         let setup = setup(&spec, self.rules)?;
+        if let Some(name) = &spec.interface_name {
+            let v6 = spec.group.is_some_and(|group| group.is_ipv6());
+            let found = self.host.interface(name, v6);
+            let text = || cannot(format!("No interface {name} with an address (iface)"));
+            spec.interface = Some(found.ok_or_else(text)?);
+        }
         // A datagram of a data stream is never SRTP.
         let key = key.filter(|_| spec.kind != MediaKind::Data);
         let main = self.open(&spec, spec.port, key)?;
@@ -94,7 +100,7 @@ impl Opening<'_> {
         for (port, carries) in feeds {
             self.host.plan(Plan::Feed { port, ingest, carries });
         }
-        Ok(Stream { spec, ingest: Some(ingest), port: Some(main.id) })
+        Ok(Stream { ingest: Some(ingest), port: Some(main.id), ..Stream::new(spec) })
     }
 
     /// Opens one port; 0 = the next free one of the range.

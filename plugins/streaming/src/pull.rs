@@ -12,7 +12,7 @@ use crate::mountpoint::{Kind, Mountpoint};
 use crate::plugin::{Owner, Streaming};
 use crate::ports;
 use bifrons_core::codec::Codec;
-use bifrons_core::media::{IngestId, MediaKind, Plan};
+use bifrons_core::media::{IngestId, MediaKind, Plan, PortClock};
 use bifrons_core::plugin::{
     Host, HostExt, Id, Service, ServiceCommand, ServiceEvent, ServiceId, ServiceMedium, Verdict,
 };
@@ -30,6 +30,9 @@ impl Streaming {
         let (shard, rules) = (mountpoint.shard, mountpoint.rules.clone());
         for stream in &mut mountpoint.streams {
             stream.ingest = ports::portless(host, shard, &stream.spec, &rules);
+            if matches!(mountpoint.kind, Kind::Rtsp(_)) {
+                stream.clock = Some(PortClock::new(host.now()));
+            }
         }
         let Some(service) = service_of(&mountpoint).and_then(|service| host.start_service(service))
         else {
@@ -133,6 +136,7 @@ impl Streaming {
             ServiceEvent::Disconnected => "rtsp-disconnected",
             ServiceEvent::Reconnected => "rtsp-reconnected",
         };
+        mountpoint.is_lost = *event == ServiceEvent::Disconnected;
         let notice = json!({ "event": what, "id": id });
         if matches!(&mountpoint.kind, Kind::Rtsp(rtsp) if rtsp.notifies) {
             mountpoint.viewers.iter().for_each(|handle| host.notify(*handle, notice.clone()));
@@ -163,7 +167,7 @@ fn service_of(mountpoint: &Mountpoint) -> Option<Service> {
     };
     match &mountpoint.kind {
         Kind::Rtp => None,
-        Kind::Rtsp(rtsp) => Some(rtsp.client(ingest(MediaKind::Audio), ingest(MediaKind::Video))),
+        Kind::Rtsp(rtsp) => Some(rtsp.client(&mountpoint.streams)),
         Kind::Live(file) | Kind::OnDemand(file) => {
             ingest(MediaKind::Audio).map(|ingest| file.player(ingest))
         }

@@ -21,7 +21,7 @@ impl Mountpoint {
         if self.kind.is_switched() {
             let media = self.streams.iter().map(|stream| {
                 let mut item = stream.names();
-                if let Some(age) = stream.age_ms(host) {
+                if let Some(age) = self.age_ms(stream, host) {
                     item.insert("age_ms".to_owned(), json!(age));
                 }
                 Value::Object(item)
@@ -101,6 +101,17 @@ impl Mountpoint {
         }
     }
 
+    /// Milliseconds since the last packet, or since the port was opened; `None` without one, or while
+    /// a server is lost.
+    fn age_ms(&self, stream: &Stream, host: &dyn Host) -> Option<u64> {
+        let age = match &stream.clock {
+            Some(_) if self.is_lost => return None,
+            Some(clock) => clock.age(host.now()),
+            None => host.port_age(stream.port?)?,
+        };
+        Some(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
+    }
+
     /// An item of `info`'s media.
     fn stream_described(&self, at: usize, stream: &Stream, whole: bool, host: &dyn Host) -> Value {
         let spec = &stream.spec;
@@ -129,7 +140,7 @@ impl Mountpoint {
         for (name, _) in flags.iter().filter(|(_, on)| *on) {
             put(name, json!(true));
         }
-        if let Some(age) = stream.age_ms(host) {
+        if let Some(age) = self.age_ms(stream, host) {
             put("age_ms", json!(age));
         }
         if whole {
@@ -181,12 +192,6 @@ impl Mountpoint {
 }
 
 impl Stream {
-    /// Milliseconds since the last packet, or since the port was opened; `None` without one.
-    fn age_ms(&self, host: &dyn Host) -> Option<u64> {
-        let age = host.port_age(self.port?)?;
-        Some(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
-    }
-
     /// `mid`, `type`, `label` and `msid`.
     fn names(&self) -> Map<String, Value> {
         let mut shown = Map::new();

@@ -3,6 +3,7 @@
 use crate::api::{Body, FLAG, Field, TEXT, UINT, may, must};
 use crate::error::{Refusal, cannot};
 use crate::media::{self, StreamSpec};
+use crate::mountpoint::Stream;
 use bifrons_core::codec::Codec;
 use bifrons_core::media::{IngestId, MediaKind};
 use bifrons_core::plugin::{PlayerFormat, PlayerSetup, RtspSetup, Service};
@@ -200,8 +201,12 @@ impl RtspSpec {
         kinds.into_iter().filter_map(one).collect()
     }
 
-    /// What pulls from it into these ingests.
-    pub(crate) fn client(&self, audio: Option<IngestId>, video: Option<IngestId>) -> Service {
+    /// What pulls from it into the ingests of these streams.
+    pub(crate) fn client(&self, streams: &[Stream]) -> Service {
+        let of = |kind| streams.iter().find(|stream| stream.spec.kind == kind);
+        let (audio, video) = (of(MediaKind::Audio), of(MediaKind::Video));
+        let ingest = |stream: Option<&Stream>| stream.and_then(|stream| stream.ingest);
+        let clock = |stream: Option<&Stream>| stream.and_then(|stream| stream.clock.clone());
         let seconds = |s: u32| Duration::from_secs(s.into());
         let credentials = (self.user.clone(), self.password.clone());
         Service::Rtsp(Box::new(RtspSetup {
@@ -215,7 +220,8 @@ impl RtspSpec {
             session_timeout: seconds(self.session_timeout_s),
             timeout: seconds(self.timeout_s),
             connect_timeout: seconds(self.connect_timeout_s),
-            ..RtspSetup::new(self.url.clone(), audio, video)
+            clocks: [clock(audio), clock(video)],
+            ..RtspSetup::new(self.url.clone(), ingest(audio), ingest(video))
         }))
     }
 

@@ -1,7 +1,7 @@
 //! One client: connects, plays, and begins again when the server is lost.
 
 use super::session::{self, Live, Ready, sentence};
-use bifrons_core::media::IngestId;
+use bifrons_core::media::{IngestId, PortClock};
 use bifrons_core::plugin::{RtspSetup, ServiceEvent, ServiceMedium};
 use futures_util::StreamExt;
 use retina::client::{PacketItem, SessionGroup};
@@ -104,13 +104,24 @@ impl<S: Surroundings> Client<S> {
                 Ok(Some(Ok(item))) => item,
             };
             let PacketItem::Rtp(packet) = item else { continue };
-            silent_at = tokio::time::Instant::now() + delay;
+            let now = tokio::time::Instant::now();
+            silent_at = now + delay;
             let ingest = live.ingests.get(packet.stream_id()).copied().flatten();
+            if let Some(clock) = ingest.and_then(|ingest| self.clock(ingest)) {
+                clock.note(now.into_std());
+            }
             if let Some(ingest) = ingest.filter(|_| *self.plays.borrow()) {
                 self.around.inject(ingest, packet.raw());
                 self.around.ring();
             }
         }
+    }
+
+    /// Where it is noted that something came for an ingest.
+    fn clock(&self, ingest: IngestId) -> Option<&PortClock> {
+        let RtspSetup { audio, video, clocks: [for_audio, for_video], .. } = &self.setup;
+        let pairs = [(audio, for_audio), (video, for_video)];
+        pairs.into_iter().find(|(have, _)| **have == Some(ingest))?.1.as_ref()
     }
 
     async fn fail(&self, mut text: String) {

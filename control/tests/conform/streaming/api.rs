@@ -357,3 +357,19 @@ fn streaming_22_ports_of_a_destroyed_one_are_free_at_once() {
         }
     });
 }
+
+#[test]
+fn streaming_11_ports_may_be_bound_to_an_interface_by_its_name() {
+    run(async {
+        let mut stage = Stage::set().await;
+        let mut media = audio("0");
+        media["iface"] = json!("lo");
+        let made = stage.manage(create(json!([media]))).await;
+        let port = &made["stream"]["ports"][0];
+        assert_eq!(port["host"], "127.0.0.1", "{made}");
+        let number = port["port"].as_u64().expect("a port") as u16;
+        assert!(UdpSocket::bind(("127.0.0.1", number)).await.is_err(), "it is bound there");
+        media["iface"] = json!("no-such-one");
+        assert_eq!(stage.refused(create(json!([media]))).await, 456);
+    });
+}

@@ -73,6 +73,26 @@ fn one_of_the_configuration_whose_port_is_taken_stays_in_the_file_and_is_tried_a
 }
 
 #[test]
+fn an_interface_may_be_named_and_keeps_its_name_in_the_file() {
+    let mut stage = Stage::new();
+    let mut item = audio();
+    item["iface"] = json!("eth7");
+    let mut body = create(json!([item]));
+    body["permanent"] = json!(true);
+    let made = stage.sync(body);
+    assert_eq!(made["stream"]["ports"][0]["host"], "192.0.2.7", "{made}");
+    let wanted = [192, 0, 2, 7].into();
+    assert_eq!(stage.world.ports[0].1.interface, Some(wanted));
+    let (_, text) = stage.world.stored.pop().expect("stored");
+    assert!(text.contains("iface = \"eth7\"") && !text.contains("192.0.2.7"), "{text}");
+    for name in ["eth8", "no/name", "longer than names are"] {
+        let mut item = audio();
+        item["iface"] = json!(name);
+        assert_eq!(code(&stage.sync(create(json!([item])))), 456, "{name}");
+    }
+}
+
+#[test]
 fn nothing_stays_open_where_one_port_is_taken() {
     let mut stage = Stage::new();
     stage.world.taken = vec![7000];
