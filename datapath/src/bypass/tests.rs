@@ -348,6 +348,55 @@ fn frames_are_tagged_for_the_device_below_a_vlan() {
     });
 }
 
+/// As above where the host has no VLAN devices: the kernel takes a tag off whatever listens.
+#[test]
+fn a_tagged_frame_is_completed_and_understood() {
+    use super::frame::{Hop, Marking};
+    use super::message::{Question, Told};
+    apart(|wire| {
+        assert!(run("ethtool", "-K va tx-checksumming off"));
+        let links = super::netlink::Asker::open().unwrap().ask(Question::Links).unwrap();
+        let device = links.into_iter().find_map(|told| match told {
+            Told::Link(link) if link.name == "va" => Some(link.index),
+            _ => None,
+        });
+        let listener = wire.far(|| {
+            let all = (libc::ETH_P_ALL as u16).to_be();
+            let kind = socket2::Type::from(libc::SOCK_RAW);
+            let all = socket2::Protocol::from(i32::from(all));
+            socket2::Socket::new(socket2::Domain::PACKET, kind, Some(all)).unwrap()
+        });
+        listener.set_read_timeout(Some(LIMIT)).unwrap();
+        let to = [2, 0, 0, 0, 0x77, 3];
+        let hop = Hop { from: [2, 0, 0, 0, 0x77, 4], to, vlan: Some(100), mtu: 1500 };
+        let (near, far) = (([10, 9, 0, 1], 9).into(), ([10, 9, 0, 2], 9).into());
+        let frame = Frame::new(&hop, near, far, Marking { dscp: 0, hops: 64 }).unwrap();
+        let mut ring = TxRing::open(device.unwrap(), ring::Shape::singles(1500)).unwrap();
+        assert!(ring.put(&frame, &text(1199, 1), 0));
+        let mut counters = EngineCounters::default();
+        ring.kick(&mut counters);
+        assert_eq!(counters.bypass.frames, 1);
+        let mut got = [0; 4000];
+        loop {
+            let len = std::io::Read::read(&mut &listener, &mut got).unwrap();
+            if got[..6] != to {
+                continue;
+            }
+            assert_eq!((len, &got[12..14]), (14 + 20 + 8 + 1199, &[8, 0][..]), "no tag is left");
+            assert_eq!(got[42..len], text(1199, 1));
+            let words = |bytes: &[u8]| -> u32 {
+                bytes
+                    .chunks(2)
+                    .map(|w| u32::from(w[0]) << 8 | w.get(1).map_or(0, |b| u32::from(*b)))
+                    .sum()
+            };
+            let sum = words(&got[26..len]) + 17 + 8 + 1199;
+            assert_eq!(sum % 0xffff, 0, "the UDP checksum holds");
+            return;
+        }
+    });
+}
+
 /// A wire without a far end, whose neighbour's entry stays all the same.
 #[test]
 fn a_device_that_takes_nothing_is_given_up_for_a_while() {
