@@ -408,13 +408,82 @@ fn a_device_that_takes_nothing_is_given_up_for_a_while() {
         wire.far(|| assert!(ip("link set vb down")));
         rig.until((0, at), b"lost", |counted| counted.full);
         let counters = rig.engine.counters();
-        assert!((1..=510).contains(&counters.shed), "{counters:?}");
+        assert!((1..=255).contains(&counters.shed), "{counters:?}");
         let before = counters.bypass;
         rig.send(0, at, b"by the socket", 0);
         rig.turn();
         assert_eq!(rig.counted().full - before.full, 1);
         assert_eq!(rig.counted().datagrams, before.datagrams);
     });
+}
+
+/// A bypass without rings, and the resolver's ends.
+fn alone() -> (Bypass, Rx<Ask>, Tx<Answer>) {
+    let bell = Doorbell::new().unwrap();
+    let (asks, asked) = crate::queue::link(MESSAGES, &bell);
+    let (answer, answers) = crate::queue::link(MESSAGES, &bell);
+    (Bypass::new(Vec::new(), 7, asks, answers), asked, answer)
+}
+
+fn go(bypass: &mut Bypass, socket: u16, port: u16) -> BypassCounters {
+    let mut counters = EngineCounters::default();
+    let (local, to) = (([10, 0, 0, 1], 9000).into(), ([10, 0, 0, 2], port).into());
+    assert_eq!(bypass.send((socket, local), to, b"x", 0, &mut counters), 0);
+    counters.bypass
+}
+
+#[test]
+fn a_destination_is_asked_for_once_and_forgotten_when_it_is_not_used() {
+    let (mut bypass, mut asked, mut answer) = alone();
+    for _ in 0..3 {
+        assert_eq!(go(&mut bypass, 0, 1).unresolved, 1);
+        go(&mut bypass, 0, 2);
+        go(&mut bypass, 1, 1);
+    }
+    let asks: Vec<_> = std::iter::from_fn(|| asked.pop()).collect();
+    let [Ask::Way { place, generation, .. }, Ask::Way { .. }, Ask::Way { .. }] = asks[..] else {
+        panic!("{asks:?}");
+    };
+    // An answer to an earlier question about that place is not for this one.
+    let (verdict, refresh) = (Verdict::Unfit, false);
+    let told = |generation| Answer::Way { place, generation, verdict, refresh };
+    answer.push(told(generation.wrapping_add(1))).unwrap();
+    bypass.listen();
+    assert_eq!(go(&mut bypass, 0, 1).unresolved, 1);
+    answer.push(told(generation)).unwrap();
+    bypass.listen();
+    assert_eq!(go(&mut bypass, 0, 1).unfit, 1);
+    // All were used since the last sweep; of the next only the first was.
+    answer.push(Answer::Sweep).unwrap();
+    bypass.listen();
+    assert!(asked.is_empty());
+    go(&mut bypass, 0, 1);
+    answer.push(Answer::Sweep).unwrap();
+    bypass.listen();
+    assert_eq!((bypass.ways.len(), asked.len()), (1, 2));
+    // A socket's number is given to another.
+    bypass.forget(0);
+    assert_eq!((bypass.ways.len(), asked.len()), (0, 3));
+    assert_eq!(go(&mut bypass, 0, 1).unresolved, 1);
+    assert!(matches!(std::iter::from_fn(|| asked.pop()).last(), Some(Ask::Way { .. })));
+}
+
+#[test]
+fn more_destinations_than_are_kept_and_a_resolver_that_is_gone_leave_sockets() {
+    let (mut bypass, mut asked, answer) = alone();
+    for port in 0..=WAYS as u16 {
+        assert_eq!(go(&mut bypass, 0, port).unresolved, 1);
+        asked.pop();
+    }
+    assert_eq!(bypass.ways.len(), WAYS);
+    for way in &mut bypass.ways {
+        way.1.verdict = Verdict::Unfit;
+    }
+    bypass.listen();
+    assert_eq!(go(&mut bypass, 0, 1).unfit, 1);
+    drop(answer);
+    bypass.listen();
+    assert_eq!(go(&mut bypass, 0, 1).unresolved, 1);
 }
 
 /// A stale entry is used, but one train goes by the socket so that the kernel asks.
