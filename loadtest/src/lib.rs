@@ -7,7 +7,9 @@
 //! queues drop and count, requests give up after a stated patience.
 
 pub mod comparison;
+pub mod hlog;
 pub mod janus;
+pub mod page;
 pub mod peer;
 pub mod report;
 pub mod scenario;

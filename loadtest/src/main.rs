@@ -9,9 +9,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bifrons_loadtest::comparison::{Comparison, Side};
-use bifrons_loadtest::scenario::{Api, Data, Echo, Ladder, ScenarioError, Streaming, VideoRoom};
+use bifrons_loadtest::page::page;
+use bifrons_loadtest::scenario::{
+    Api, Churn, Data, Echo, Impair, Ladder, Media, ScenarioError, Streaming, VideoRoom,
+};
 use clap::{Args, Parser, Subcommand};
-use options::{MediaOptions, ReportOptions, Server};
+use options::{MediaOptions, NetworkOptions, ReportOptions, Server};
 
 mod options;
 
@@ -36,6 +39,10 @@ enum Scenario {
     Echotest(EchoOptions),
     /// Many sessions and a steady stream of API requests, over WebSockets
     Api(ApiOptions),
+    /// Viewers who come and go: how long joining takes, what stays behind
+    Churn(ChurnOptions),
+    /// A room over a bad network: everything has to arrive all the same
+    Impair(ImpairOptions),
     /// A table of two or more servers from the JSON of their runs
     Compare(CompareOptions),
 }
@@ -181,6 +188,53 @@ struct CompareOptions {
     /// A server and its runs as NAME=FILE[,FILE…]; the first is what the others are held against
     #[arg(required = true)]
     sides: Vec<String>,
+    /// Write a page with plots to this file as well
+    #[arg(long)]
+    html: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct ChurnOptions {
+    #[command(flatten)]
+    server: Server,
+    #[command(flatten)]
+    media: MediaOptions,
+    /// Viewers present at a time
+    #[arg(long, default_value_t = 50)]
+    viewers: u32,
+    /// Arrivals a second
+    #[arg(long, default_value_t = 10.0)]
+    rate: f64,
+    /// Write the figures as one JSON object to this file as well; `-` prints them instead
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Largest 99th percentile of the time from attach to webrtcup, in milliseconds
+    #[arg(long)]
+    max_setup_ms: Option<u64>,
+    /// Most file descriptors that may stay open
+    #[arg(long, default_value_t = 4)]
+    max_descriptors_left: i64,
+    /// Most KiB of memory that may stay behind, a visit
+    #[arg(long)]
+    max_kib_left: Option<f64>,
+}
+
+#[derive(Args)]
+struct ImpairOptions {
+    #[command(flatten)]
+    server: Server,
+    #[command(flatten)]
+    media: MediaOptions,
+    #[command(flatten)]
+    network: NetworkOptions,
+    #[command(flatten)]
+    report: ReportOptions,
+    /// Publishers
+    #[arg(long, default_value_t = 1)]
+    publishers: u32,
+    /// Subscribers, each receiving all publishers
+    #[arg(long, default_value_t = 10)]
+    subscribers: u32,
 }
 
 fn main() -> ExitCode {
@@ -195,6 +249,8 @@ fn main() -> ExitCode {
                 Scenario::Data(options) => data(options).await,
                 Scenario::Echotest(options) => echotest(options).await,
                 Scenario::Api(options) => api(options).await,
+                Scenario::Churn(options) => churn(options).await,
+                Scenario::Impair(options) => impair(options).await,
                 Scenario::Compare(options) => compare(&options),
             }
         }),
@@ -236,6 +292,42 @@ async fn ladder(options: LadderOptions) -> Result<ExitCode, ScenarioError> {
     let carried = report.best().map_or(0.0, |rung| rung.report.delivered_per_s());
     let enough = carried > 0.0 && options.min_rate.is_none_or(|least| carried >= least);
     Ok(if enough { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Everybody has to get in, and nothing may stay open.
+async fn churn(options: ChurnOptions) -> Result<ExitCode, ScenarioError> {
+    let streaming = Streaming {
+        target: options.server.target(),
+        media: options.media.media(),
+        viewers: options.viewers,
+    };
+    let report = Churn { streaming, per_s: options.rate.max(0.1) }.run().await?;
+    options::tell(options.json.as_deref(), &report, report.to_json())?;
+    let setup = report.setup_us.value_at_quantile(0.99) / 1000;
+    let in_time = options.max_setup_ms.is_none_or(|most| setup <= most);
+    let closed = report.descriptors_left().is_none_or(|left| left <= options.max_descriptors_left);
+    let kib = report.bytes_left().map(|left| left / 1024.0).zip(options.max_kib_left);
+    let freed = kib.is_none_or(|(left, most)| left <= most);
+    let whole = report.failed == 0 && report.visits > 0;
+    Ok(if whole && in_time && closed && freed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Without --max-loss nothing may be missing.
+async fn impair(options: ImpairOptions) -> Result<ExitCode, ScenarioError> {
+    let room = VideoRoom {
+        target: options.server.target(),
+        media: Media { audio: false, light: false, ..options.media.media() },
+        publishers: options.publishers,
+        subscribers: options.subscribers,
+    };
+    let [up, down] = options.network.ways();
+    let done = Impair { room, up, down }.run().await?;
+    options::tell(options.report.json.as_deref(), &done, done.to_json())?;
+    if !options.report.bounds_loss() && done.report.delivered < done.report.expected {
+        eprintln!("bifrons-loadtest: not everything arrived");
+        return Ok(ExitCode::FAILURE);
+    }
+    options.report.check(&done.report)
 }
 
 /// Every message has to reach every subscriber.
@@ -300,7 +392,11 @@ async fn api(options: ApiOptions) -> Result<ExitCode, ScenarioError> {
 
 fn compare(options: &CompareOptions) -> Result<ExitCode, ScenarioError> {
     let sides: std::io::Result<Vec<Side>> = options.sides.iter().map(|text| side(text)).collect();
-    print!("{}", Comparison(sides?));
+    let sides = sides?;
+    if let Some(file) = &options.html {
+        std::fs::write(file, page(&sides))?;
+    }
+    print!("{}", Comparison(sides));
     Ok(ExitCode::SUCCESS)
 }
 

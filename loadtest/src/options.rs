@@ -5,9 +5,12 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use bifrons_loadtest::peer::Srtp;
+use bifrons_loadtest::comparison::Side;
+use bifrons_loadtest::hlog;
+use bifrons_loadtest::page::page;
+use bifrons_loadtest::peer::{Impairment, Srtp};
 use bifrons_loadtest::report::{Report, Thresholds};
 use bifrons_loadtest::scenario::{Media, ScenarioError, Target};
 use clap::{Args, ValueEnum};
@@ -122,7 +125,13 @@ pub(crate) fn tell(file: Option<&Path>, report: &impl Display, json: Value) -> i
 pub(crate) struct ReportOptions {
     /// Write the figures as one JSON object to this file as well; `-` prints them instead
     #[arg(long)]
-    json: Option<PathBuf>,
+    pub(crate) json: Option<PathBuf>,
+    /// Write histograms of delays in the log format of HdrHistogram to this file
+    #[arg(long)]
+    hlog: Option<PathBuf>,
+    /// Write a page with figures and plots to this file
+    #[arg(long)]
+    html: Option<PathBuf>,
     /// Largest share of packets that may be lost, 0..1
     #[arg(long)]
     max_loss: Option<f64>,
@@ -138,9 +147,27 @@ pub(crate) struct ReportOptions {
 }
 
 impl ReportOptions {
+    /// Whether there is a bound for loss.
+    pub(crate) fn bounds_loss(&self) -> bool {
+        self.max_loss.is_some()
+    }
+
     /// Writes and prints the report; the exit status says whether every bound was kept.
     pub(crate) fn tell(&self, report: &Report) -> Result<ExitCode, ScenarioError> {
         tell(self.json.as_deref(), report, report.to_json())?;
+        self.check(report)
+    }
+
+    /// The same without the first of the two: logs, page and bounds.
+    pub(crate) fn check(&self, report: &Report) -> Result<ExitCode, ScenarioError> {
+        if let Some(file) = &self.hlog {
+            let start = SystemTime::now() - report.elapsed;
+            hlog::write(report, start, &mut std::fs::File::create(file)?)?;
+        }
+        if let Some(file) = &self.html {
+            let side = Side { name: "server".to_owned(), reports: vec![report.to_json()] };
+            std::fs::write(file, page(&[side]))?;
+        }
         let failures = report.failures(&Thresholds {
             loss: self.max_loss,
             p99: self.max_p99_ms.map(Duration::from_millis),
@@ -149,5 +176,57 @@ impl ReportOptions {
         });
         failures.iter().for_each(|failure| eprintln!("bifrons-loadtest: {failure}"));
         Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// A bad network.
+#[derive(Args)]
+pub(crate) struct NetworkOptions {
+    /// Share of packets lost, 0..1
+    #[arg(long, default_value_t = 0.05)]
+    lose: f64,
+    /// Share of packets that come twice, 0..1
+    #[arg(long, default_value_t = 0.01)]
+    duplicate: f64,
+    /// Share of packets that later ones overtake, 0..1
+    #[arg(long, default_value_t = 0.02)]
+    reorder: f64,
+    /// How late everything comes, in milliseconds
+    #[arg(long, default_value_t = 20)]
+    delay_ms: u64,
+    /// How much later what is overtaken comes, in milliseconds
+    #[arg(long, default_value_t = 15)]
+    jitter_ms: u64,
+    /// The start of its chances; a run with the same one is as unlucky
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The ways that are bad
+    #[arg(long, value_enum, default_value = "both")]
+    ways: Ways,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Ways {
+    /// From publishers to the server
+    Up,
+    /// From the server to subscribers
+    Down,
+    /// Both
+    Both,
+}
+
+impl NetworkOptions {
+    /// The ways up and down.
+    pub(crate) fn ways(&self) -> [Option<Impairment>; 2] {
+        let way = |seed| Impairment {
+            loss: self.lose,
+            duplicate: self.duplicate,
+            reorder: self.reorder,
+            delay: Duration::from_millis(self.delay_ms),
+            jitter: Duration::from_millis(self.jitter_ms),
+            seed,
+        };
+        let up = (self.ways != Ways::Down).then(|| way(self.seed));
+        [up, (self.ways != Ways::Up).then(|| way(self.seed.wrapping_add(1 << 32)))]
     }
 }

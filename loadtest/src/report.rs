@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 /// Longest latency recorded, microseconds; later packets count as this.
 const LATENCY_TOP_US: u64 = 10_000_000;
 
+/// Those that plots show.
+const PERCENTILES: [f64; 10] = [0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99, 100.0];
+
 /// An empty histogram of delays in microseconds, 1 us to 10 s, two significant digits.
 #[must_use]
 pub fn latency_histogram() -> Histogram<u64> {
@@ -273,6 +276,8 @@ impl Report {
             "latency_p50_us": self.latency_us.value_at_quantile(0.5),
             "latency_p99_us": self.latency_us.value_at_quantile(0.99),
             "latency_max_us": self.latency_us.max(),
+            "latency_percentiles_us": PERCENTILES
+                .map(|at| (at, self.latency_us.value_at_percentile(at))),
             "frame_p50_us": self.frame_us.value_at_quantile(0.5),
             "frame_p99_us": self.frame_us.value_at_quantile(0.99),
             "delivered_per_s": self.delivered_per_s(),

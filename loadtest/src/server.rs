@@ -49,6 +49,14 @@ impl Account {
     }
 }
 
+/// Open file descriptors of a process.
+///
+/// # Errors
+/// When there is no such process, or it is somebody else's.
+pub fn descriptors(pid: u32) -> io::Result<u64> {
+    Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64)
+}
+
 /// CPU time of each thread of a process so far, by the first word of its name; the first thread goes
 /// by `main`, and threads of one name are added up.
 ///

@@ -2,9 +2,11 @@
 //! what they count is right.
 
 use super::program::{Program, local_ip};
-use bifrons_loadtest::peer::Srtp;
+use bifrons_loadtest::peer::{Impaired, Impairment, Srtp};
 use bifrons_loadtest::report::Report;
-use bifrons_loadtest::scenario::{Ladder, Media, ScenarioError, Streaming, Target, VideoRoom};
+use bifrons_loadtest::scenario::{
+    Churn, Impair, Ladder, Media, ScenarioError, Streaming, Target, VideoRoom,
+};
 use std::time::Duration;
 
 fn target(program: &Program) -> Target {
@@ -94,4 +96,47 @@ fn a_ladder_ends_at_a_rate_that_was_carried() {
     assert!(rates.starts_with(&[400_000]) && rates.len() <= 3, "{report}");
     let best = report.best().expect("one that was carried");
     assert!(best.report.delivered > 0 && best.held, "{report}");
+}
+
+#[test]
+fn a_room_over_a_bad_network_arrives_whole() {
+    let way = |seed| {
+        Some(Impairment {
+            loss: 0.05,
+            duplicate: 0.02,
+            reorder: 0.05,
+            delay: Duration::from_millis(10),
+            jitter: Duration::from_millis(15),
+            seed,
+        })
+    };
+    let mut ways = (Impaired::default(), Impaired::default());
+    let report = load(async |program| {
+        let media = Media { audio: false, ..Media::new(800_000) };
+        let target = Target { window: Duration::from_secs(3), ..target(program) };
+        let room = VideoRoom { target, media, publishers: 1, subscribers: 2 };
+        let done = Impair { room, up: way(1), down: way(2) }.run().await?;
+        ways = (done.up, done.down);
+        Ok(done.report)
+    });
+    let (up, down) = ways;
+    assert!(up.lost > 0 && down.lost > 5 && down.reordered > 5 && down.duplicated > 0, "{ways:?}");
+    // What was lost came again, behind others, and what came twice counts once.
+    assert!(report.late > 0 && report.delivered == report.expected, "{report}");
+}
+
+#[test]
+fn visitors_come_and_go_and_leave_nothing_open() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let program = Program::start("", &[]);
+    let visits = async {
+        super::session(&program.url(), Duration::from_secs(20)).await;
+        let media = Media { audio: false, srtp: Srtp::Gcm, ..Media::new(200_000) };
+        let streaming = Streaming { target: target(&program), media, viewers: 3 };
+        tokio::time::timeout(Duration::from_secs(90), Churn { streaming, per_s: 3.0 }.run()).await
+    };
+    let report = runtime.expect("a runtime").block_on(visits).expect("in time").expect("visits");
+    assert_eq!((report.visits, report.failed), (6, 0), "{report}");
+    assert_eq!(report.descriptors_left(), Some(0), "{report}");
+    assert!(report.first_us.min() >= report.setup_us.min(), "{report}");
 }

@@ -14,7 +14,10 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, sleep_until, timeout};
 
-use super::{Engine, Line, Message, Output, PeerConfig, PeerError, Shape, Stats};
+use super::impairment::Lane;
+use super::{
+    Engine, Impaired, Impairment, Line, Message, Output, PeerConfig, PeerError, Shape, Stats,
+};
 
 /// Calls queued to a peer before the caller waits.
 const CALLS: usize = 32;
@@ -54,6 +57,7 @@ type Wanted = Box<dyn FnMut(&Stats) -> bool + Send>;
 enum Command {
     Call(Call),
     Until(Wanted, oneshot::Sender<Stats>),
+    Impair([Option<Impairment>; 2], oneshot::Sender<[Impaired; 2]>),
 }
 
 /// A peer at work. Cheap to clone; its task ends when it is closed or the last clone is gone.
@@ -78,7 +82,10 @@ impl Peer {
         let trains = config.light.then(|| UdpSocketState::new((&socket).into())).transpose()?;
         let engine = Engine::new(config, address, epoch(), Instant::now());
         let (commands, queue) = mpsc::channel(CALLS);
-        tokio::spawn(Driver { engine, socket, trains, queue, waiting: Vec::new() }.run());
+        tokio::spawn(
+            Driver { engine, socket, trains, queue, waiting: Vec::new(), lanes: [None, None] }
+                .run(),
+        );
         Ok(Self { commands, address })
     }
 
@@ -274,6 +281,22 @@ impl Peer {
         self.until("connection", patience, |stats| stats.connected).await
     }
 
+    /// Makes the way out and the way in as bad as this, or good again; returns what was done to
+    /// what was sent and received since the last time. What is held back comes at once then.
+    ///
+    /// # Errors
+    /// [`PeerError::Gone`].
+    pub async fn impair(
+        &self,
+        out: Option<Impairment>,
+        into: Option<Impairment>,
+    ) -> Result<[Impaired; 2], PeerError> {
+        let (sender, done) = oneshot::channel();
+        let command = Command::Impair([out, into], sender);
+        self.commands.send(command).await.map_err(|_| PeerError::Gone)?;
+        done.await.map_err(|_| PeerError::Gone)
+    }
+
     /// Closes with RTCP BYE and a DTLS alert; returns at once.
     ///
     /// # Errors
@@ -290,20 +313,30 @@ struct Driver {
     trains: Option<UdpSocketState>,
     queue: mpsc::Receiver<Command>,
     waiting: Vec<(Wanted, oneshot::Sender<Stats>)>,
+    /// The bad network on the way out and on the way in.
+    lanes: [Option<Lane>; 2],
 }
 
 impl Driver {
     async fn run(mut self) {
         let mut timer: Pin<Box<Sleep>> = Box::pin(sleep_until(Instant::now().into()));
         let mut buffer = [0; DATAGRAM];
-        while let Some(at) = self.flush() {
+        while let Some(mut at) = self.flush() {
             self.answer();
+            for lane in self.lanes.iter().flatten() {
+                at = lane.next().map_or(at, |next| next.min(at));
+            }
             timer.as_mut().reset(at.into());
             tokio::select! {
                 biased;
                 command = self.queue.recv() => match command {
                     Some(Command::Call(call)) => call(&mut self.engine),
                     Some(Command::Until(wanted, sender)) => self.waiting.push((wanted, sender)),
+                    Some(Command::Impair(how, done)) => {
+                        if !self.impair(how, done) {
+                            break;
+                        }
+                    }
                     None => return,
                 },
                 ready = self.socket.readable() => {
@@ -313,6 +346,10 @@ impl Driver {
                 },
                 () = timer.as_mut() => {},
             }
+            let now = Instant::now();
+            if !self.release(now, now) {
+                break;
+            }
         }
         // The stack is done. Who waits for that hears of it, and what is asked now is still answered
         // from the last counts.
@@ -321,6 +358,7 @@ impl Driver {
             match command {
                 Command::Call(call) => call(&mut self.engine),
                 Command::Until(wanted, sender) => self.waiting.push((wanted, sender)),
+                Command::Impair(_, done) => drop(done),
             }
             self.answer();
         }
@@ -332,6 +370,12 @@ impl Driver {
             match self.engine.poll(Instant::now()).ok()? {
                 Output::Wait(at) => return (!self.over()).then_some(at),
                 Output::Transmit(packet) => {
+                    if let [Some(lane), _] = &mut self.lanes
+                        && Lane::concerns(&packet.contents)
+                    {
+                        lane.put(Instant::now(), packet.destination, &packet.contents);
+                        continue;
+                    }
                     if self.socket.try_send_to(&packet.contents, packet.destination).is_err() {
                         refuse();
                     }
@@ -352,11 +396,52 @@ impl Driver {
             // An error is an empty socket or a far end that refused; neither ends the peer.
             let Ok((len, from)) = self.socket.try_recv_from(buffer) else { return true };
             let datagram = buffer.get(..len).unwrap_or_default();
-            if self.engine.receive(Instant::now(), from, datagram).is_err() {
+            if !self.hear(Instant::now(), from, datagram) {
                 return false;
             }
         }
         true
+    }
+
+    /// Takes in a datagram, by the bad network if there is one; false when the peer is unusable.
+    fn hear(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> bool {
+        match &mut self.lanes {
+            [_, Some(lane)] if Lane::concerns(datagram) => {
+                lane.put(now, from, datagram);
+                true
+            }
+            _ => self.engine.receive(now, from, datagram).is_ok(),
+        }
+    }
+
+    /// Lets go what the bad network holds back until no later than `until`.
+    fn release(&mut self, until: Instant, now: Instant) -> bool {
+        let [out, into] = &mut self.lanes;
+        while let Some((to, datagram)) = out.as_mut().and_then(|lane| lane.take(until)) {
+            if self.socket.try_send_to(&datagram, to).is_err() {
+                refuse();
+            }
+        }
+        while let Some((from, datagram)) = into.as_mut().and_then(|lane| lane.take(until)) {
+            if self.engine.receive(now, from, &datagram).is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Changes the network; false when the peer is unusable.
+    fn impair(
+        &mut self,
+        how: [Option<Impairment>; 2],
+        done: oneshot::Sender<[Impaired; 2]>,
+    ) -> bool {
+        let was = self.lanes.each_ref().map(|lane| lane.as_ref().map(Lane::done));
+        let latest = self.lanes.iter().flatten().filter_map(Lane::last).max();
+        let usable = latest.is_none_or(|latest| self.release(latest, Instant::now()));
+        self.lanes = how.map(|how| how.map(Lane::new));
+        let _ = done.send(was.map(Option::unwrap_or_default));
+        usable
     }
 
     fn read_trains(&mut self, buffer: &mut [u8]) -> bool {
@@ -371,7 +456,7 @@ impl Driver {
             let now = Instant::now();
             let train = buffer.get(..met.len).unwrap_or_default();
             for datagram in train.chunks(met.stride.max(1)) {
-                if self.engine.receive(now, met.addr, datagram).is_err() {
+                if !self.hear(now, met.addr, datagram) {
                     return false;
                 }
             }

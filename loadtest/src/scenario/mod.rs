@@ -1,8 +1,10 @@
 //! What a run does: peers, media and the window that is measured.
 
 mod api;
+mod churn;
 mod data;
 mod echo;
+mod impair;
 mod ladder;
 mod media;
 mod streaming;
@@ -10,8 +12,10 @@ mod videoroom;
 mod window;
 
 pub use api::{Api, ApiReport};
+pub use churn::{Churn, ChurnReport, Held};
 pub use data::{Data, DataReport};
 pub use echo::Echo;
+pub use impair::{Impair, ImpairReport};
 pub use ladder::{Ladder, LadderReport, Rung};
 pub use media::{FULL, Media, Target};
 pub use streaming::Streaming;

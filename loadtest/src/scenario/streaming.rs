@@ -13,7 +13,7 @@ use crate::janus::{Client, Handle, Jsep, Session};
 use crate::peer::{Peer, Plain};
 use crate::report::Report;
 
-const PLUGIN: &str = "janus.plugin.streaming";
+pub(super) const PLUGIN: &str = "janus.plugin.streaming";
 
 /// One mountpoint and its viewers.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl Streaming {
     }
 
     /// The mountpoint's id, and its encoder, held.
-    async fn create(&self, keeper: &mut Handle) -> Result<(Value, Feed), ScenarioError> {
+    pub(super) async fn create(&self, keeper: &mut Handle) -> Result<(Value, Feed), ScenarioError> {
         let streams = self.media.streams();
         let lines: Vec<Value> = streams
             .iter()
@@ -92,7 +92,7 @@ impl Streaming {
     }
 
     /// One viewer, connected.
-    async fn watch(
+    pub(super) async fn watch(
         &self,
         session: &Session,
         id: &Value,
@@ -107,6 +107,6 @@ impl Streaming {
         handle.ask(start, Some(Jsep::answer(answer))).await?.accepted()?;
         peer.connected(PATIENCE).await?;
         handle.event_of("webrtcup").await?;
-        Ok(Listener { peer, _handle: handle })
+        Ok(Listener { peer, handle })
     }
 }

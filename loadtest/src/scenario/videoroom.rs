@@ -36,6 +36,14 @@ impl VideoRoom {
     /// # Errors
     /// What went wrong in signalling, a peer, or reading the server's accounts.
     pub async fn run(&self) -> Result<Report, ScenarioError> {
+        self.on_stage(async |stage| stage.measure(self.title()).await).await
+    }
+
+    /// Sets everything up, lets media flow, does `work` and takes everything down.
+    pub(super) async fn on_stage<R>(
+        &self,
+        work: impl AsyncFnOnce(&Stage<'_>) -> Result<R, ScenarioError>,
+    ) -> Result<R, ScenarioError> {
         let client = Client::connect(&self.target.url).await?.with_patience(PATIENCE);
         let session = client.create().await?;
         let idle = account(&self.target)?;
@@ -54,13 +62,13 @@ impl VideoRoom {
         let everybody = (self.subscribers, join);
         let stage = Stage::set(target, media, &session, feeds, idle, everybody).await?;
         stage.warm_up().await?;
-        let report = stage.measure(self.title()).await?;
+        let done = work(&stage).await?;
         keeper.ask(json!({"request": "destroy", "room": room}), None).await?;
         session.destroy().await?;
-        Ok(report)
+        Ok(done)
     }
 
-    fn title(&self) -> String {
+    pub(super) fn title(&self) -> String {
         let seconds = self.target.window.as_secs_f64();
         let (publishers, subscribers) = (self.publishers, self.subscribers);
         let media = &self.media;
@@ -122,6 +130,6 @@ impl VideoRoom {
         handle.ask(start, Some(Jsep::answer(answer))).await?.accepted()?;
         peer.connected(PATIENCE).await?;
         handle.event_of("webrtcup").await?;
-        Ok(Listener { peer, _handle: handle })
+        Ok(Listener { peer, handle })
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::{Media, ScenarioError, Target};
 use crate::janus::{Handle, Session};
 use crate::peer::str0m::media::MediaKind;
-use crate::peer::{Peer, Plain, Received, Sent, Shape, Stats};
+use crate::peer::{Impaired, Impairment, Peer, Plain, Received, Sent, Shape, Stats};
 use crate::report::{Report, Sample, ServerCost, latency_histogram};
 use crate::server::{Account, softirq};
 
@@ -77,7 +77,7 @@ impl Feed {
 pub(super) struct Listener {
     pub(super) peer: Peer,
     /// Kept open: a dropped handle would lose its events.
-    pub(super) _handle: Handle,
+    pub(super) handle: Handle,
 }
 
 /// Everybody, set up and ready to be measured.
@@ -143,6 +143,40 @@ impl<'a> Stage<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Makes the sources' way up and the listeners' way down bad; each peer has chances of its own.
+    pub(super) async fn impair(
+        &self,
+        up: Option<Impairment>,
+        down: Option<Impairment>,
+    ) -> Result<(), ScenarioError> {
+        let own = |way: Option<Impairment>, number: usize| {
+            way.map(|way| Impairment { seed: way.seed.wrapping_add(number as u64), ..way })
+        };
+        for (number, feed) in self.feeds.iter().enumerate() {
+            if let Feed::Peer(peer) = feed {
+                peer.impair(own(up, number), None).await?;
+            }
+        }
+        for (number, listener) in self.listeners.iter().enumerate() {
+            listener.peer.impair(None, own(down, number)).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes them good again; what was done on the ways up and down.
+    pub(super) async fn relieve(&self) -> Result<(Impaired, Impaired), ScenarioError> {
+        let (mut up, mut down) = (Impaired::default(), Impaired::default());
+        for feed in &self.feeds {
+            if let Feed::Peer(peer) = feed {
+                up = up + peer.impair(None, None).await?[0];
+            }
+        }
+        for listener in &self.listeners {
+            down = down + listener.peer.impair(None, None).await?[1];
+        }
+        Ok((up, down))
     }
 
     /// One window.
