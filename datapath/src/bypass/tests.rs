@@ -5,7 +5,7 @@ use super::*;
 use crate::engine::{Engine, EngineChoice, EngineOptions, open_engine};
 use crate::queue::Doorbell;
 use crate::udp::{SocketOptions, UdpCapabilities, open};
-use bifrons_core::media::BypassCounters;
+use bifrons_core::media::{BypassCounters, PortRequest};
 use std::fs::File;
 use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -326,6 +326,31 @@ fn routers_and_narrow_paths_are_respected() {
         let mut lengths: Vec<_> = (0..6).map(|_| far.recv(&mut buffer).unwrap()).collect();
         lengths.sort_unstable();
         assert_eq!(lengths, [972, 1100, 1100, 1100, 1100, 1200]);
+    });
+}
+
+/// Ports of forwarders are bound to no address, and speak both families.
+#[test]
+fn a_socket_of_any_address_sends_from_the_one_the_kernel_would_choose() {
+    apart(|wire| {
+        let mut rig = Rig::new(EngineChoice::Auto);
+        let port = crate::udp::open_port(&PortRequest::new(0, 0, 0), 0).unwrap();
+        let number = port.local_addr().unwrap().port();
+        let socket = rig.engine.attach(port).unwrap();
+        for (far, near) in [("10.8.0.2", NEAR), ("fd08::2", NEAR6)] {
+            let (far, at) = wire.listen(far);
+            let mapped = match at.ip() {
+                IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+                IpAddr::V6(ip) => ip,
+            };
+            let to = SocketAddr::new(mapped.into(), at.port());
+            rig.warm_up((socket, to), &far);
+            exchange(&mut rig, (socket, to), &far);
+            rig.send(socket, to, b"from where?", 0);
+            rig.turn();
+            let (_, from) = far.recv_from(&mut [0; 100]).unwrap();
+            assert_eq!(from, SocketAddr::new(near.parse().unwrap(), number));
+        }
     });
 }
 
