@@ -1,13 +1,14 @@
 //! CPU time of a received datagram in the real engine, with and without `UDP_GRO`.
 //!
 //!     cargo build --release -p bifrons-benches --example receive_rate
-//!     sudo unshare -n target/release/examples/receive_rate [bursts]
+//!     sudo unshare -n -m target/release/examples/receive_rate [bursts]
 //!
 //! The sender is a process of its own at the far end of a veth pair, in a network namespace of its
-//! own; the receiving end does what network cards do and gathers what comes together (GRO in NAPI).
-//! "Apart" are bursts of single sends, as from clients; "train" is one `sendmsg` with `UDP_SEGMENT`,
-//! as from another server on the same machine. Between two bursts the sender waits until the receiver
-//! has had time to sleep. The sender's figure contains what the kernel does to deliver.
+//! own. The receiving end looks at what comes within 50 us together and may gather it, as behind a
+//! network card that moderates its interrupts. "Apart" are bursts of single sends, as from clients;
+//! "train" is one `sendmsg` with `UDP_SEGMENT`, as from another server on the same machine. Between
+//! two bursts the sender waits until the receiver has had time to sleep. The sender's figure contains
+//! what the kernel does to deliver.
 
 use bifrons_datapath::cores::cpu_time;
 use bifrons_datapath::engine::{Engine, EngineChoice, EngineOptions, open_engine};
@@ -41,8 +42,12 @@ fn engine(local: Ipv4Addr, gro: bool) -> io::Result<Box<dyn Engine>> {
 }
 
 fn ip(words: &str) -> io::Result<()> {
-    let status = Command::new("ip").args(words.split(' ')).status()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("ip {words}"))) }
+    run("ip", words)
+}
+
+fn run(program: &str, words: &str) -> io::Result<()> {
+    let status = Command::new(program).args(words.split(' ')).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("{program} {words}"))) }
 }
 
 /// The far end: reads "case bursts" lines, sends, answers with its CPU time in ns.
@@ -52,6 +57,8 @@ fn send() -> io::Result<()> {
     for words in ["addr add 10.98.0.2/24 dev far", "link set far up", "link set lo up"] {
         ip(words)?;
     }
+    // Else the kernel takes the pair for one machine and sees nothing to gather.
+    run("ethtool", "-K far tso off")?;
     let mut engine = engine(THERE, false)?;
     let to = SocketAddr::new(IpAddr::V4(HERE), PORT);
     println!("ready");
@@ -103,10 +110,11 @@ impl Far {
         ip("addr add 10.98.0.1/24 dev near")?;
         ip("link set near up")?;
         ip("link set lo up")?;
-        let gro = Command::new("ethtool").args(["-K", "near", "gro", "on"]).status()?;
-        if !gro.success() {
-            return Err(io::Error::other("ethtool -K near gro on"));
-        }
+        run("ethtool", "-K near gro on")?;
+        // The view of /sys that shows this namespace's devices.
+        run("mount", "-t sysfs sysfs /sys")?;
+        std::fs::write("/sys/class/net/near/napi_defer_hard_irqs", "1")?;
+        std::fs::write("/sys/class/net/near/gro_flush_timeout", "50000")?;
         let said = BufReader::new(child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?);
         let mut far = Far { child, said };
         far.tell("go")?;
