@@ -29,8 +29,6 @@ use crate::engine::{
 use crate::queue::Doorbell;
 use crate::udp::wire::CONTROL_IN_LEN;
 
-/// The bell's place in the file table, behind the sockets.
-const BELL_FILE: u32 = MAX_SOCKETS as u32;
 /// How long a closing engine waits for its requests to end.
 const FAREWELL: types::Timespec = types::Timespec::new().sec(1);
 
@@ -79,7 +77,7 @@ pub struct UringEngine {
     shape: Box<libc::msghdr>,
     sockets: Sockets,
     /// Keeps the eventfd open as long as it is watched.
-    _bell: Doorbell,
+    bell: Doorbell,
     egress: Egress,
     /// Sends the kernel has, or will have with the next enter, and not reported.
     in_flight: usize,
@@ -116,10 +114,8 @@ impl UringEngine {
             .setup_cqsize(completions.next_power_of_two())
             .build((trains + 64).next_power_of_two());
         let ring = ring.map_err(|error| said("io_uring_setup", &error))?;
-        let files = ring.submitter().register_files_sparse(BELL_FILE + 1);
+        let files = ring.submitter().register_files_sparse(MAX_SOCKETS as u32);
         files.map_err(|error| said("file table", &error))?;
-        let put = ring.submitter().register_files_update(BELL_FILE, &[bell.as_raw_fd()]);
-        put.map_err(|error| said("bell", &error))?;
         let buffers = BufferRing::register(&ring, options);
         // SAFETY: all-zero is a valid msghdr (null pointers, zero lengths).
         let mut shape: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -130,7 +126,7 @@ impl UringEngine {
             buffers: buffers.map_err(|error| said("buffer ring", &error))?,
             shape: Box::new(shape),
             sockets: Sockets::new(options.capabilities),
-            _bell: bell.clone(),
+            bell: bell.clone(),
             egress,
             in_flight: 0,
             arrival: None,
@@ -165,7 +161,8 @@ impl UringEngine {
     /// Puts a request into the submission queue, submitting what is there if it is full.
     fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
         loop {
-            // SAFETY: every entry pushed here names files of the ring's own table and memory of
+            // SAFETY: every entry pushed here names files of the ring's own table, descriptors
+            // that this engine closes only when the request has ended, and memory of
             // this engine's that neither moves nor is freed while the request lives: the arena
             // and header tables until all sends have reported, the receive shape and the
             // buffers until the ring is gone.
@@ -182,13 +179,19 @@ impl UringEngine {
         // Buffers still in hand would make an armed receive run dry at once.
         if self.is_caught_up() {
             while let Some(socket) = self.unarmed.pop() {
-                let file = types::Fixed(socket.into());
+                // Not by its place in the file table: older kernels, 6.1 among them, keep a file
+                // that is taken out of that until all requests from before have ended, and this
+                // one lives as long as its socket: ports would stay taken.
+                let Some(fd) = self.sockets.fd(socket) else { continue };
+                let file = types::Fd(fd);
                 let entry = opcode::RecvMsgMulti::new(file, &raw const *self.shape, GROUP);
                 self.push(&entry.build().user_data(Mark::Receive(socket).pack()))?;
             }
         }
         if self.bell_unarmed {
-            let entry = opcode::PollAdd::new(types::Fixed(BELL_FILE), libc::POLLIN as u32);
+            // Neither this one: it lives as long as the ring.
+            let bell = types::Fd(self.bell.as_raw_fd());
+            let entry = opcode::PollAdd::new(bell, libc::POLLIN as u32);
             self.push(&entry.multi(true).build().user_data(Mark::Bell.pack()))?;
             self.bell_unarmed = false;
         }
