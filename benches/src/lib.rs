@@ -7,8 +7,8 @@
 pub mod room;
 
 use bifrons_core::rtp::{
-    Extension, ExtensionIds, ExtensionValues, Header, HeaderWriter, MAX_PACKET, Mid, PayloadType,
-    Seq, Ssrc,
+    AudioLevel, Extension, ExtensionIds, ExtensionValues, Header, HeaderWriter, MAX_PACKET, Mid,
+    PayloadType, Seq, Ssrc,
 };
 
 /// Payload bytes of the packets measured: Opus at 64 kbit/s and a full video packet.
@@ -20,13 +20,18 @@ pub const SINKS: usize = 100;
 /// Room for a packet with everything that sealing adds.
 pub const ROOM: usize = MAX_PACKET + 64;
 
-/// The extensions a VideoRoom sink has: departure time, transport-wide number, mid.
+/// The extensions a VideoRoom sink has: departure time, transport-wide number, mid; with audio its
+/// level and mid.
 #[must_use]
 pub fn sink_extensions() -> ExtensionIds {
     let mut ids = ExtensionIds::new();
-    for (extension, id) in
-        [(Extension::AbsSendTime, 2), (Extension::TransportCc, 3), (Extension::Mid, 4)]
-    {
+    let pairs = [
+        (Extension::AudioLevel, 1),
+        (Extension::AbsSendTime, 2),
+        (Extension::TransportCc, 3),
+        (Extension::Mid, 4),
+    ];
+    for (extension, id) in pairs {
         ids.set(extension, id);
     }
     ids
@@ -51,8 +56,18 @@ pub fn header(seq: u16) -> Header {
 /// # Panics
 /// When `out` is shorter than [`ROOM`] or `payload` does not fit a packet.
 pub fn plain_packet(out: &mut [u8], seq: u16, payload: usize) -> (usize, usize) {
-    let writer = HeaderWriter::new(&sink_extensions(), Mid::new(b"1"), true);
-    let written = writer.write(out, &header(seq), &ExtensionValues::default(), &[]);
+    packet_of(out, seq, payload, true)
+}
+
+/// As [`plain_packet`], of audio with its level or of video.
+///
+/// # Panics
+/// As [`plain_packet`].
+pub fn packet_of(out: &mut [u8], seq: u16, payload: usize, video: bool) -> (usize, usize) {
+    let writer = HeaderWriter::new(&sink_extensions(), Mid::new(b"1"), video);
+    let audio_level = Some(AudioLevel { level: 30, voice: true });
+    let values = ExtensionValues { audio_level, ..ExtensionValues::default() };
+    let written = writer.write(out, &header(seq), &values, &[]);
     let head = written.expect("room for a header").len;
     out[head..head + payload].fill(0x5A);
     (head, head + payload)

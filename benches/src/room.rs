@@ -3,7 +3,7 @@
 //!
 //! Everything is fixed: keys, addresses, time. Two runs do the same work.
 
-use crate::{plain_packet, sink_extensions};
+use crate::{packet_of, sink_extensions};
 use bifrons_core::codec::Codec;
 use bifrons_core::dtls::{KeyingMaterial, Role};
 use bifrons_core::ice::Credentials;
@@ -246,8 +246,9 @@ impl Publisher {
             let mut bytes = vec![0; 1600];
             let payloads = self.stream.payloads;
             let payload = payloads[(self.index - 1) as usize % payloads.len()];
-            let (head, len) = plain_packet(&mut bytes, self.index as u16, payload);
-            if self.stream.kind == MediaKind::Video {
+            let video = self.stream.kind == MediaKind::Video;
+            let (head, len) = packet_of(&mut bytes, self.index as u16, payload, video);
+            if video {
                 bytes[head..head + DESCRIPTOR.len()].copy_from_slice(&DESCRIPTOR);
             } else {
                 bytes[1] = 111;
