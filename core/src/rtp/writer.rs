@@ -2,13 +2,13 @@
 //! block is carried over but the values (`webrtc-behaviour` §4).
 //!
 //! One writer a sink, made when the sink is. Most packets carry nothing but what is the same in all
-//! of a sink's headers: those get a copy of its template. The others cost a few stores an element. The departure
-//! time and the transport-wide number are left zero and their offsets returned, because they are
-//! only known at departure, after coalescing and pacing.
+//! of a sink's headers, and audio its level: those get a copy of its template. The others cost a few
+//! stores an element. The departure time and the transport-wide number are left zero and their
+//! offsets returned, because they are only known at departure, after coalescing and pacing.
 
 use super::{
-    Extension, ExtensionIds, ExtensionValues, FIXED_HEADER, Mid, ONE_BYTE_PROFILE, PayloadType,
-    RtpError, Seq, Ssrc, TWO_BYTE_PROFILE,
+    AudioLevel, Extension, ExtensionIds, ExtensionValues, FIXED_HEADER, Mid, ONE_BYTE_PROFILE,
+    PayloadType, RtpError, Seq, Ssrc, TWO_BYTE_PROFILE,
 };
 
 /// Longest header [`HeaderWriter`] can write, bytes: every extension in the two-byte form with a
@@ -61,10 +61,12 @@ pub struct HeaderWriter {
     mid: Option<Mid>,
     /// An id above 14 was negotiated, which only the two-byte form can carry.
     wide_ids: bool,
-    /// A header whose packet has no values of its own, and what was written; unused while its
-    /// length is 0.
+    /// A header whose packet has no values of its own but the audio level, and what was written;
+    /// unused while its length is 0.
     template: [u8; TEMPLATE],
     plain: Written,
+    /// Where the audio level stands in the template; 0: none goes out.
+    level_at: u8,
 }
 
 impl HeaderWriter {
@@ -94,11 +96,14 @@ impl HeaderWriter {
         }
         let wide_ids = kept.iter().any(|(_, id)| id > 14);
         let (template, plain) = ([0; TEMPLATE], Written::default());
-        let mut writer = Self { ids: kept, mid, wide_ids, template, plain };
+        let mut writer = Self { ids: kept, mid, wide_ids, template, plain, level_at: 0 };
         let mut template = [0; TEMPLATE];
-        let (header, values) = (Header::default(), ExtensionValues::default());
-        if let Ok(written) = writer.write_elements(&mut template, &header, &values, &[]) {
+        let audio_level = Some(AudioLevel::default());
+        let values = ExtensionValues { audio_level, ..ExtensionValues::default() };
+        if let Ok(written) = writer.write_elements(&mut template, &Header::default(), &values, &[])
+        {
             (writer.template, writer.plain) = (template, written);
+            writer.level_at = writer.place_of_level();
         }
         writer
     }
@@ -118,10 +123,16 @@ impl HeaderWriter {
         source: &[u8],
     ) -> Result<Written, RtpError> {
         if self.plain.len > 0
-            && says_nothing(values)
+            && says_no_more_than_level(values)
+            && (self.level_at == 0 || values.audio_level.is_some())
             && let Some(copy) = out.first_chunk_mut::<TEMPLATE>()
         {
             *copy = self.template;
+            if let (Some(level), 1..) = (values.audio_level, self.level_at)
+                && let Some(byte) = copy.get_mut(usize::from(self.level_at))
+            {
+                *byte = level.to_byte();
+            }
             if let Some(fixed) = copy.first_chunk_mut() {
                 let extends = fixed[0] & 0x10;
                 put_fixed(fixed, header);
@@ -153,6 +164,15 @@ impl HeaderWriter {
         let (abs_send_time, transport_seq) = self.put_elements(&mut block, values, descriptor);
         let len = block.finish()?;
         Ok(Written { len, abs_send_time, transport_seq })
+    }
+
+    /// Where the level's byte stands: it is the first element of audio.
+    fn place_of_level(&self) -> u8 {
+        match self.ids.get(Extension::AudioLevel) {
+            Some(_) if self.wide_ids => FIXED_HEADER as u8 + 6,
+            Some(_) => FIXED_HEADER as u8 + 5,
+            None => 0,
+        }
     }
 
     fn descriptor_is_long(&self, descriptor: &[u8]) -> bool {
@@ -192,16 +212,17 @@ impl HeaderWriter {
     }
 }
 
-/// Whether no value goes out that is not the sink's own.
-fn says_nothing(v: &ExtensionValues) -> bool {
-    v.audio_level.is_none()
-        && v.orientation.is_none()
+/// Whether no value but the audio level goes out that is not the sink's own.
+#[inline]
+fn says_no_more_than_level(v: &ExtensionValues) -> bool {
+    v.orientation.is_none()
         && v.playout_delay.is_none()
         && v.dependency_descriptor.is_none()
         && v.abs_capture_time.is_none()
 }
 
 /// The twelve bytes that every header begins with (RFC 3550 §5.1).
+#[inline]
 fn put_fixed(fixed: &mut [u8; FIXED_HEADER], header: &Header) {
     fixed[0] = 0x80 | u8::from(header.padding) << 5;
     fixed[1] = header.payload_type.get() | u8::from(header.marker) << 7;
@@ -381,16 +402,25 @@ mod tests {
     fn a_header_from_the_template_is_what_its_elements_give() {
         let wide = &[(Extension::Mid, 20), (Extension::TransportCc, 2)];
         let none: &[(Extension, u8)] = &[];
-        for (pairs, video) in [(VIDEO, true), (VIDEO, false), (&wide[..], true), (none, true)] {
+        let loud = &[(Extension::Mid, 1), (Extension::AudioLevel, 2)];
+        let loud_wide = &[(Extension::AudioLevel, 30), (Extension::Mid, 1)];
+        let sinks = [(VIDEO, true), (VIDEO, false), (&wide[..], true), (none, true)];
+        let audio = [(&loud[..], false), (&loud_wide[..], false), (&loud[..], true)];
+        let level = Some(AudioLevel { level: 77, voice: true });
+        for (pairs, video) in sinks.into_iter().chain(audio) {
             for mid in [None, Mid::new(b"1"), Mid::new(b"0123456789abcdef")] {
-                let writer = HeaderWriter::new(&ids(pairs), mid, video);
-                let values = ExtensionValues { mid: Mid::new(b"x"), ..Default::default() };
-                let header = Header { padding: true, ..header() };
-                let (mut fast, mut slow) = ([0xEE; MAX_HEADER], [0xEE; MAX_HEADER]);
-                let written = writer.write(&mut fast, &header, &values, &[]).unwrap();
-                let elements = writer.write_elements(&mut slow, &header, &values, &[]);
-                assert_eq!(Ok(written), elements);
-                assert_eq!(fast[..written.len], slow[..written.len]);
+                for audio_level in [None, level] {
+                    let writer = HeaderWriter::new(&ids(pairs), mid, video);
+                    assert!(writer.plain.len > 0);
+                    let mid = Mid::new(b"x");
+                    let values = ExtensionValues { mid, audio_level, ..Default::default() };
+                    let header = Header { padding: true, ..header() };
+                    let (mut fast, mut slow) = ([0xEE; MAX_HEADER], [0xEE; MAX_HEADER]);
+                    let written = writer.write(&mut fast, &header, &values, &[]).unwrap();
+                    let elements = writer.write_elements(&mut slow, &header, &values, &[]);
+                    assert_eq!(Ok(written), elements);
+                    assert_eq!(fast[..written.len], slow[..written.len]);
+                }
             }
         }
     }

@@ -254,7 +254,7 @@ impl Body<'_> {
 }
 
 /// Writes the header with everything but sequence, timestamp and stamps.
-#[inline]
+#[inline(always)]
 fn write_header(
     out: &mut Room,
     sink: &Sink,
