@@ -5,12 +5,13 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bifrons_loadtest::comparison::Side;
 use bifrons_loadtest::hlog;
 use bifrons_loadtest::page::page;
-use bifrons_loadtest::peer::{Impairment, Srtp};
+use bifrons_loadtest::peer::{Clip, Impairment, Srtp};
 use bifrons_loadtest::report::{Report, Thresholds};
 use bifrons_loadtest::scenario::{Media, ScenarioError, Target};
 use clap::{Args, ValueEnum};
@@ -75,6 +76,12 @@ pub(crate) struct MediaOptions {
     /// Receivers only count, and open a sample, all but one in 50: many more fit a core
     #[arg(long)]
     light: bool,
+    /// Play VP8 from this .ivf file instead of synthetic video; delays are not measured then
+    #[arg(long, value_name = "FILE")]
+    video_file: Option<PathBuf>,
+    /// Play Opus from this .ogg file instead of synthetic audio
+    #[arg(long, value_name = "FILE")]
+    audio_file: Option<PathBuf>,
     /// Connect everybody and send nothing
     #[arg(long)]
     silent: bool,
@@ -89,8 +96,13 @@ enum Profile {
 }
 
 impl MediaOptions {
-    pub(crate) fn media(&self) -> Media {
-        Media {
+    /// # Errors
+    /// When a file cannot be played.
+    pub(crate) fn media(&self) -> Result<Media, ScenarioError> {
+        let clip = |file: &Option<PathBuf>| {
+            file.as_deref().map(Clip::read).transpose().map(|clip| clip.map(Arc::new))
+        };
+        Ok(Media {
             audio: !self.no_audio,
             video: !self.no_video,
             rate_bps: self.bitrate,
@@ -102,8 +114,10 @@ impl MediaOptions {
                 Some(Profile::Cm) => Srtp::Cm,
             },
             light: self.light,
+            video_clip: clip(&self.video_file)?,
+            audio_clip: clip(&self.audio_file)?,
             silent: self.silent,
-        }
+        })
     }
 }
 
@@ -147,9 +161,10 @@ pub(crate) struct ReportOptions {
 }
 
 impl ReportOptions {
-    /// Whether there is a bound for loss.
-    pub(crate) fn bounds_loss(&self) -> bool {
-        self.max_loss.is_some()
+    /// The same with this bound for loss, if there is none.
+    pub(crate) fn with_loss(mut self, most: f64) -> Self {
+        self.max_loss.get_or_insert(most);
+        self
     }
 
     /// Writes and prints the report; the exit status says whether every bound was kept.

@@ -317,9 +317,13 @@ impl fmt::Display for Report {
             self.loss() * 100.0,
             self.late
         )?;
-        writeln!(f, "  latency     p50 {:.2} ms, p99 {:.2} ms", ms(0.5), ms(0.99))?;
-        let frame = self.frame_us.value_at_quantile(0.99) as f64 / 1e3;
-        writeln!(f, "  frames      last packet p99 {frame:.2} ms")?;
+        if !self.latency_us.is_empty() {
+            writeln!(f, "  latency     p50 {:.2} ms, p99 {:.2} ms", ms(0.5), ms(0.99))?;
+        }
+        if !self.frame_us.is_empty() {
+            let frame = self.frame_us.value_at_quantile(0.99) as f64 / 1e3;
+            writeln!(f, "  frames      last packet p99 {frame:.2} ms")?;
+        }
         if let (Some(cost), Some(cpu)) = (self.server, self.cpu_us()) {
             let (user, system) = (cost.user.as_secs_f64(), cost.system.as_secs_f64());
             writeln!(

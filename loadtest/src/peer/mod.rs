@@ -6,6 +6,7 @@
 //! carries its send time in its last bytes ([`Stamp`]), which no forwarding server touches.
 //! [`Plain`] sends the same media as RTP without encryption, as an encoder feeds a mountpoint.
 
+mod clip;
 mod config;
 mod driver;
 mod engine;
@@ -18,6 +19,7 @@ mod received;
 mod source;
 mod stamp;
 
+pub use clip::{Clip, ClipError};
 pub use config::{Line, PeerConfig, PeerError, Shape};
 pub use driver::Peer;
 pub use engine::{Engine, Message, Output, Sent, Stats};

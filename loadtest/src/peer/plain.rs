@@ -1,6 +1,7 @@
 //! A source of RTP without encryption, as an encoder feeds a mountpoint.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::media::MediaKind;
@@ -10,7 +11,7 @@ use tokio::time::sleep_until;
 
 use super::driver::{epoch, refuse};
 use super::source::Source;
-use super::{PeerError, Sent, Shape, Stamp};
+use super::{Clip, PeerError, Sent, Shape, Stamp};
 
 /// Calls queued before the caller waits.
 const CALLS: usize = 16;
@@ -95,6 +96,18 @@ impl Plain {
         self.with(move |work| {
             let streams = work.streams.iter_mut().filter(|stream| stream.source.kind() == kind);
             streams.for_each(|stream| stream.source.set_shape(shape));
+        })
+        .await
+    }
+
+    /// Lets the streams of a kind play a clip instead of synthetic media.
+    ///
+    /// # Errors
+    /// [`PeerError::Gone`].
+    pub async fn play(&self, kind: MediaKind, clip: Arc<Clip>) -> Result<(), PeerError> {
+        self.with(move |work| {
+            let streams = work.streams.iter_mut().filter(|stream| stream.source.kind() == kind);
+            streams.for_each(|stream| stream.source.play(clip.clone()));
         })
         .await
     }

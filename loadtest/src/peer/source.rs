@@ -5,11 +5,12 @@
 //! rest is zeros up to the [`Stamp`]. Cost: one allocation a packet.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::media::MediaKind;
 
-use super::{Shape, Stamp};
+use super::{Clip, Shape, Stamp};
 
 /// VP8 payload descriptor bytes this source writes.
 const DESCRIPTOR: usize = 6;
@@ -42,6 +43,8 @@ pub(super) struct Source {
     key_wanted: bool,
     skipped: u64,
     held: bool,
+    /// What is played instead of synthetic media, and the frame that is next.
+    clip: Option<(Arc<Clip>, usize)>,
     /// Packets of the running frame that leave later, and when.
     pending: VecDeque<(Instant, Written)>,
 }
@@ -64,6 +67,7 @@ impl Source {
             key_wanted,
             skipped: 0,
             held: false,
+            clip: None,
             pending: VecDeque::new(),
         }
     }
@@ -104,6 +108,11 @@ impl Source {
         self.shape = shape;
     }
 
+    /// Plays a clip from its start, from the next frame on.
+    pub(super) fn play(&mut self, clip: Arc<Clip>) {
+        self.clip = Some((clip, 0));
+    }
+
     /// Writes what is due at `now` into `out`: the frame, or as much of it as does not leave later.
     /// Returns whether a frame began, and then whether it is a keyframe.
     pub(super) fn write(
@@ -120,7 +129,9 @@ impl Source {
             && *at <= now
         {
             let Some((_, mut packet)) = self.pending.pop_front() else { break };
-            stamp.write(&mut packet.payload);
+            if self.clip.is_none() {
+                stamp.write(&mut packet.payload);
+            }
             out.push(packet);
         }
         began
@@ -128,7 +139,8 @@ impl Source {
 
     /// Makes the frame that is due; returns whether it is a keyframe.
     fn frame(&mut self, now: Instant) -> bool {
-        let interval = self.shape.frame_interval.max(Duration::from_millis(1));
+        let interval = self.clip.as_ref().map(|(clip, _)| clip.interval);
+        let interval = interval.unwrap_or(self.shape.frame_interval).max(Duration::from_millis(1));
         let start = self.due.min(now);
         self.due += interval;
         if now.saturating_duration_since(self.due) > LAG {
@@ -137,7 +149,9 @@ impl Source {
             self.due = now + interval;
         }
         let mut packets = Vec::new();
+        let clip = self.clip.clone();
         let key = match self.kind {
+            _ if clip.is_some() => clip.is_some_and(|clip| self.recorded(clip, &mut packets)),
             MediaKind::Audio => {
                 self.opus(&mut packets);
                 false
@@ -158,6 +172,29 @@ impl Source {
     fn push(&mut self, marker: bool, payload: Vec<u8>, out: &mut Vec<Written>) {
         out.push(Written { seq: self.seq, timestamp: self.timestamp, marker, payload });
         self.seq += 1;
+    }
+
+    /// The next frame of a clip; whether it is a keyframe.
+    fn recorded(&mut self, (clip, at): (Arc<Clip>, usize), out: &mut Vec<Written>) -> bool {
+        let at = if std::mem::take(&mut self.key_wanted) { 0 } else { at };
+        let Some(frame) = clip.frames.get(at).or(clip.frames.first()) else { return false };
+        if self.kind.is_audio() {
+            self.push(self.frame == 0, frame.clone(), out);
+        } else {
+            let size = self.shape.packet_bytes.saturating_sub(DESCRIPTOR).max(1);
+            let packets = frame.len().div_ceil(size);
+            self.tl0 = self.tl0.wrapping_add(1);
+            for (index, part) in frame.chunks(size).enumerate() {
+                let mut payload = vec![0; DESCRIPTOR];
+                self.describe(&mut payload, index == 0, 0, false);
+                payload.extend_from_slice(part);
+                self.push(index + 1 == packets, payload, out);
+            }
+            self.picture_id = (self.picture_id + 1) & 0x7FFF;
+        }
+        let key = self.kind.is_video() && frame.first().is_some_and(|first| first & 1 == 0);
+        self.clip = Some((clip.clone(), (at + 1) % clip.frames.len().max(1)));
+        key
     }
 
     fn opus(&mut self, out: &mut Vec<Written>) {
@@ -285,6 +322,29 @@ mod tests {
         }
         let bytes: usize = sent[1].1.iter().map(|p| p.payload.len()).sum();
         assert_eq!(bytes, 10_000);
+    }
+
+    #[test]
+    fn a_clip_is_played_as_it_is_and_starts_again_when_a_keyframe_is_wanted() {
+        let frames: Vec<Vec<u8>> = vec![vec![0x10; 2500], vec![0x11; 40], vec![0x11; 41]];
+        let clip = Clip { frames: frames.clone(), interval: Duration::from_millis(33) };
+        let mut source = Source::new(MediaKind::Video, Shape::video(1), Instant::now());
+        source.play(Arc::new(clip));
+        let sent = |source: &mut Source| {
+            let mut out = Vec::new();
+            let key = source.write(source.due, Stamp(7), &mut out);
+            assert!(out.last().is_some_and(|last| last.marker));
+            let joined: Vec<u8> =
+                out.iter().flat_map(|p| p.payload[DESCRIPTOR..].to_vec()).collect();
+            (key, out.len(), joined)
+        };
+        assert_eq!(sent(&mut source), (Some(true), 3, frames[0].clone()));
+        assert_eq!(sent(&mut source), (Some(false), 1, frames[1].clone()));
+        source.request_keyframe();
+        assert_eq!(sent(&mut source).2, frames[0]);
+        assert_eq!(sent(&mut source).2, frames[1]);
+        assert_eq!(sent(&mut source).2, frames[2]);
+        assert_eq!(sent(&mut source), (Some(true), 3, frames[0].clone()));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! A room over a bad network: do media still arrive whole?
 //!
 //! The publishers' way up and the subscribers' way down lose, delay, reorder and repeat packets.
-//! Retransmissions have to fill every gap, so all of a window's packets must arrive in the end.
-//! The last half second of the window is spared, for a gap is seen only by what follows it.
+//! Retransmissions have to fill the gaps: what is missing in the end was lost again and again until
+//! it was too old. The first and the last half second of the window are spared, for a gap is seen
+//! only by what follows it, and belongs to the window it is in.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,13 +11,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::window::LEAD;
 use super::{ScenarioError, VideoRoom};
 use crate::peer::{Impaired, Impairment};
 use crate::report::Report;
 
-/// What of a window is spared, and what comes before it.
+/// What of a window is spared at either end.
 const SPARED: Duration = Duration::from_millis(500);
-const BEFORE: Duration = Duration::from_millis(700);
 
 /// The scenario.
 #[derive(Clone, Debug)]
@@ -48,9 +49,10 @@ impl Impair {
     pub async fn run(&self) -> Result<ImpairReport, ScenarioError> {
         self.room
             .on_stage(async |stage| {
-                stage.impair(self.up, self.down).await?;
-                let span = BEFORE + self.room.target.window.saturating_sub(SPARED);
+                let span = self.room.target.window.saturating_sub(2 * SPARED);
                 let relief = async {
+                    sleep(LEAD + SPARED).await;
+                    stage.impair(self.up, self.down).await?;
                     sleep(span).await;
                     stage.relieve().await
                 };

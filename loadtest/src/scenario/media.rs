@@ -1,12 +1,13 @@
 //! What every scenario of media is told: whom to load, and with what.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use str0m::media::MediaKind;
 
 use super::ScenarioError;
-use crate::peer::{PeerConfig, Shape, Srtp};
+use crate::peer::{Clip, PeerConfig, Shape, Srtp};
 
 /// The server, and how long it is measured.
 #[derive(Clone, Debug)]
@@ -56,6 +57,10 @@ pub struct Media {
     /// Receivers are light, all but one in [`FULL`]; needs one profile, and takes AES-GCM where
     /// none is given.
     pub light: bool,
+    /// Video from a file, instead of synthetic frames of the stated rate.
+    pub video_clip: Option<Arc<Clip>>,
+    /// Audio from a file.
+    pub audio_clip: Option<Arc<Clip>>,
     /// Peers are connected, and nothing is sent.
     pub silent: bool,
 }
@@ -67,7 +72,19 @@ impl Media {
         let frame_interval = Shape::video(rate_bps).frame_interval;
         let (audio, video, paced, srtp) = (true, true, 0.0, Srtp::Any);
         let (light, silent) = (false, false);
-        Self { audio, video, rate_bps, frame_interval, paced, srtp, light, silent }
+        let (video_clip, audio_clip) = (None, None);
+        Self {
+            audio,
+            video,
+            rate_bps,
+            frame_interval,
+            paced,
+            srtp,
+            light,
+            video_clip,
+            audio_clip,
+            silent,
+        }
     }
 
     /// One stream of each kind, video first.
@@ -78,6 +95,12 @@ impl Media {
         let streams = [(MediaKind::Video, video), (MediaKind::Audio, Shape::audio())];
         let wanted = |kind: MediaKind| if kind.is_audio() { self.audio } else { self.video };
         streams.into_iter().filter(|(kind, _)| wanted(*kind)).collect()
+    }
+
+    /// What is played from files.
+    pub(super) fn clips(&self) -> impl Iterator<Item = (MediaKind, &Arc<Clip>)> {
+        let video = self.video_clip.iter().map(|clip| (MediaKind::Video, clip));
+        video.chain(self.audio_clip.iter().map(|clip| (MediaKind::Audio, clip)))
     }
 
     /// A peer that sends.
@@ -100,7 +123,10 @@ impl std::fmt::Display for Media {
             _ => "in bursts".to_owned(),
         };
         let parts = [
-            self.video.then(|| format!("{} kbit/s VP8 {pace}", self.rate_bps / 1000)),
+            self.video.then(|| match &self.video_clip {
+                Some(_) => format!("recorded VP8 {pace}"),
+                None => format!("{} kbit/s VP8 {pace}", self.rate_bps / 1000),
+            }),
             self.audio.then(|| "Opus".to_owned()),
         ];
         let text = parts.into_iter().flatten().collect::<Vec<_>>().join(" and ");

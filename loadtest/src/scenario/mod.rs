@@ -22,7 +22,7 @@ pub use streaming::Streaming;
 pub use videoroom::VideoRoom;
 
 use crate::janus::JanusError;
-use crate::peer::PeerError;
+use crate::peer::{ClipError, PeerError};
 
 /// Why a scenario could not be run to its end.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,9 @@ pub enum ScenarioError {
     /// A file: the accounts of the server's process, or a report.
     #[error("{0}")]
     File(#[from] std::io::Error),
+    /// A file of media that cannot be played.
+    #[error("{0}")]
+    Clip(#[from] ClipError),
     /// An answer without the SDP it needs.
     #[error("the server sent no SDP with {0}")]
     NoSdp(&'static str),

@@ -4,6 +4,7 @@
 //! they wrote times the number of listeners is what must have arrived. Peers are set up while the
 //! sources are held, so that what setting up costs and what an idle peer takes stand alone.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -13,7 +14,7 @@ use tokio::time::sleep;
 use super::{Media, ScenarioError, Target};
 use crate::janus::{Handle, Session};
 use crate::peer::str0m::media::MediaKind;
-use crate::peer::{Impaired, Impairment, Peer, Plain, Received, Sent, Shape, Stats};
+use crate::peer::{Clip, Impaired, Impairment, Peer, Plain, Received, Sent, Shape, Stats};
 use crate::report::{Report, Sample, ServerCost, latency_histogram};
 use crate::server::{Account, softirq};
 
@@ -27,6 +28,8 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 const WARM_UP: Duration = Duration::from_secs(3);
 /// Silence around the window, for what is under way and for retransmissions.
 const DRAIN: Duration = Duration::from_millis(700);
+/// How long a window takes at least from being asked for to its start.
+pub(super) const LEAD: Duration = DRAIN;
 /// Longest time to wait for an overloaded server to hand out what it still holds.
 const LONG_DRAIN: Duration = Duration::from_secs(6);
 /// Time between two samples of a window's course.
@@ -53,6 +56,14 @@ impl Feed {
         match self {
             Feed::Peer(peer) => peer.with(move |engine| engine.reshape(kind, shape)).await?,
             Feed::Plain(plain) => plain.reshape(kind, shape).await?,
+        }
+        Ok(())
+    }
+
+    async fn play(&self, kind: MediaKind, clip: Arc<Clip>) -> Result<(), ScenarioError> {
+        match self {
+            Feed::Peer(peer) => peer.with(move |engine| engine.play(kind, &clip)).await?,
+            Feed::Plain(plain) => plain.play(kind, clip).await?,
         }
         Ok(())
     }
@@ -104,6 +115,11 @@ impl<'a> Stage<'a> {
         idle: Option<Account>,
         (count, join): (u32, impl Fn(u32) -> F),
     ) -> Result<Self, ScenarioError> {
+        for (kind, clip) in media.clips() {
+            for feed in &feeds {
+                feed.play(kind, clip.clone()).await?;
+            }
+        }
         hold(&feeds, true).await?;
         sleep(DRAIN).await;
         let before = account(target)?;
