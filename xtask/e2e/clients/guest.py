@@ -76,8 +76,8 @@ class Session:
     async def open(self):
         self.id = (await self.ask({"janus": "create"}))["data"]["id"]
 
-    async def attach(self):
-        reply = await self.ask({"janus": "attach", "plugin": "janus.plugin.videoroom"})
+    async def attach(self, plugin="janus.plugin.videoroom"):
+        reply = await self.ask({"janus": "attach", "plugin": plugin})
         return reply["data"]["id"]
 
     async def send(self, handle, body, jsep=None):
@@ -87,7 +87,7 @@ class Session:
         reply = await self.ask(packet)
         data = reply["plugindata"]["data"]
         if "error_code" in data:
-            raise RuntimeError(f"{body['request']}: {data['error_code']} {data['error']}")
+            raise RuntimeError(f"{body}: {data['error_code']} {data['error']}")
         return data, reply.get("jsep")
 
 

@@ -1,11 +1,11 @@
-// Clients that are not browsers: janode drives rooms, aiortc joins one.
+// Clients that are not browsers: janode drives rooms and echoes, aiortc joins one and talks.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { janode, next, refused } from '../lib/janode.mjs';
 import { ADMIN, UNIX } from '../lib/server.mjs';
-import { COLOURS, arrive, check, flows, openLab, publish, watch } from '../lib/lab.mjs';
+import { COLOURS, arrive, check, flows, openLab, pause, publish, watch } from '../lib/lab.mjs';
 
 async function driveRoom({ address }) {
   const { connection, attach, plugin: VideoRoom } = await janode(address, 'videoroom');
@@ -77,9 +77,9 @@ async function overUnixSockets({ artifacts }) {
   await operate({ address: UNIX.api, artifacts, url: UNIX.admin });
 }
 
-/** Starts the aiortc guest; `line(key)` resolves with its first JSON line that has `key`. */
-function guest(python, words) {
-  const program = new URL('../clients/guest.py', import.meta.url).pathname;
+/** Starts a client of aiortc; `line(key)` resolves with its first JSON line that has `key`. */
+function guest(python, words, client = 'guest') {
+  const program = new URL(`../clients/${client}.py`, import.meta.url).pathname;
   const child = spawn(python ?? 'python3', [program, ...words], { stdio: ['pipe', 'pipe', 'pipe'] });
   let errors = '';
   child.stderr.on('data', (text) => (errors += text));
@@ -93,7 +93,7 @@ function guest(python, words) {
   };
   createInterface({ input: child.stdout }).on('line', (text) => lines.push(JSON.parse(text)) && settle());
   const exit = once(child, 'exit').then(([code]) => {
-    for (const ask of asking) ask.reject(new Error(`the guest ended with ${code}: ${errors.trim().split('\n').pop()}`));
+    for (const ask of asking) ask.reject(new Error(`the client ended with ${code}: ${errors.trim().split('\n').pop()}`));
     return code;
   });
   return {
@@ -101,7 +101,7 @@ function guest(python, words) {
     kill: () => child.kill('SIGKILL'),
     async leave() {
       child.stdin.end();
-      check((await exit) === 0, `the guest did not leave cleanly: ${errors}`);
+      check((await exit) === 0, `the client did not end cleanly: ${errors}`);
     },
   };
 }
@@ -134,9 +134,64 @@ async function meetAiortc({ browser, address, python }) {
   await connection.close();
 }
 
+/** Messages of all sizes that are taken, there and back. */
+async function talkAiortc({ address, python, note }) {
+  const sizes = [100, 65_536, 1_048_576];
+  const talker = guest(python, [address, ...sizes.map(String)], 'talker');
+  try {
+    const { echoed } = await talker.line('echoed');
+    check(echoed.length === sizes.length, `echoed: ${echoed}`);
+    note(`${echoed.at(-1)} bytes each way`);
+    await talker.leave();
+  } finally {
+    talker.kill();
+  }
+}
+
+/** In the page: an offer of a picture and a tone. */
+async function offerIn() {
+  const pc = (window.caller ??= new RTCPeerConnection());
+  const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
+  for (const track of media.getTracks()) pc.addTrack(track, media);
+  await pc.setLocalDescription(await pc.createOffer());
+  while (pc.iceGatheringState !== 'complete') await new Promise((resolve) => setTimeout(resolve, 50));
+  const { type, sdp } = pc.localDescription;
+  return { type, sdp };
+}
+
+/** In the page: frames decoded so far. */
+async function echoedIn() {
+  const lines = [...(await window.caller.getStats()).values()].filter((one) => one.type === 'inbound-rtp');
+  return lines.reduce((total, one) => total + (one.framesDecoded ?? 0), 0);
+}
+
+/** janode signals for a browser that hears and sees itself. */
+async function echoByJanode({ browser, address }) {
+  const { connection, attach, plugin } = await janode(address, 'echotest');
+  const handle = await attach();
+  await refused(handle.start({ audio: true, jsep: { type: 'offer', sdp: 'nonsense' } }), 465);
+  const page = await openLab(browser);
+  const begun = await handle.start({ audio: true, video: true, bitrate: 500_000, jsep: await page.evaluate(offerIn) });
+  check(begun.result === 'ok' && begun.jsep?.type === 'answer', `start: ${JSON.stringify(begun)}`);
+  await page.evaluate((answer) => window.caller.setRemoteDescription(answer), begun.jsep);
+  const grows = async (what, wanted) => {
+    const before = await page.evaluate(echoedIn);
+    for (const deadline = Date.now() + 15_000; (await page.evaluate(echoedIn)) < before + wanted; await pause(200)) {
+      check(Date.now() < deadline, `${what}: no ${wanted} frames in 15 s`);
+    }
+  };
+  await grows('start', 30);
+  const ended = next(handle, plugin.EVENT.ECHOTEST_RESULT);
+  await handle.hangup();
+  check((await ended).result === 'done', 'no notice of the end');
+  await connection.close();
+}
+
 export default [
   { name: 'janode drives a room through its whole life', limit: 60, run: driveRoom },
   { name: 'janode operates the server', limit: 60, run: operate },
   { name: 'janode does both over Unix sockets', limit: 60, run: overUnixSockets },
+  { name: 'janode echoes a browser', each: true, limit: 60, run: echoByJanode },
+  { name: 'aiortc hears a mebibyte come back', browsers: ['chromium'], limit: 90, run: talkAiortc },
   { name: 'aiortc and a browser meet in a room janode made', browsers: ['chromium'], limit: 90, run: meetAiortc },
 ];
