@@ -46,7 +46,8 @@ fn a_mountpoint_reaches_all_of_its_viewers() {
     // may have been late.
     assert!((450..=630).contains(&report.expected), "{report}");
     assert!(report.frame_us.len() >= 40 && report.setup_us.len() == 3, "{report}");
-    assert!(report.setup_cpu_ms() > Some(0.0), "{report}");
+    // Ticks of 10 ms: three peers may take none.
+    assert!(report.setup_cpu_ms().is_some(), "{report}");
     // The first viewer is a whole stack, the others open one packet in 64.
     assert!(report.sampled >= 8 && report.forged == 0, "{report}");
 }
